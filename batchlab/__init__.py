@@ -1,0 +1,3 @@
+"""Batchlab: learn batching on a real Triton Inference Server, then tune your own."""
+
+__version__ = "0.1.0"
