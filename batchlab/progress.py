@@ -95,7 +95,7 @@ def load() -> list[Entry]:
         return []
     except (OSError, workspace.WorkspaceError) as error:
         raise ProgressError(
-            f"Your progress cannot be read: {error}. Fix the file's permissions, or set BATCHLAB_HOME to another folder."
+            f"Your progress cannot be read: {error}. Fix the file's permissions, or set BATCHLAB_HOME elsewhere."
         ) from error
     entries = (_entry(line) for line in text.splitlines())
     return [entry for entry in entries if entry is not None]
