@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchlab.arrivals import Arrivals
-from batchlab.load import open_loop
+from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run
 from batchlab.points import Knobs, Point, PointLog, Search
 from batchlab.repository import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
@@ -219,3 +219,17 @@ def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: i
         return run
 
     return drive
+
+
+def capacity_rps(server: "Server", model: str, configurations: Iterable[Knobs], *, seconds: float = 2.0) -> float:
+    """Return the highest throughput that a crowd of waiting clients draws from the largest configuration.
+
+    No open-loop rate above it can be carried for long, so it is the upper end of the search.
+    """
+    largest = max(configurations, key=lambda knobs: (knobs.max_batch_size, knobs.instances))
+    original = server.config(model)
+    server.load(model, configured(original, largest))
+    clients = min(256, 2 * largest.max_batch_size * largest.instances)
+    run = closed_loop(server, model, clients=clients, seconds=seconds, progress=False)
+    server.load(model, original)
+    return run.throughput_rps
