@@ -181,8 +181,8 @@ check.number(
 # ## A crowd at one device
 #
 # Now the emulated GPU, `bert_t4`.
-# The server, its scheduler and the network are real; only the accelerator's computing time is played back from
-# latencies that NVIDIA published for a T4.
+# Server, scheduler and network are real.
+# Only the accelerator's computing time is played back, from latencies that NVIDIA published for a T4.
 # It is one device: two requests cannot compute on it at the same time.
 
 # %% tags=["nbval-ignore-output"]
@@ -192,9 +192,9 @@ alone.summary()
 # %% [markdown]
 # One client, and no request ever waits for another.
 #
-# **Predict.** With 8 clients instead of 1, each waiting for its answer before it asks again:
-# by which factor does the *throughput* grow?
-# Write the number before you run on.
+# **Predict.** Now 8 clients instead of 1; each waits for its answer before it asks again.
+# By which factor does the *throughput* grow?
+# Write the number down before you run on.
 
 # %% gid="predict_throughput" kind="answer"
 predicted_factor = ...  # 1 means unchanged, 8 means eight times as many answers
@@ -264,7 +264,8 @@ print("Requests in flight, counted: about 8")
 # If computing is the limit, let requests compute *together*.
 # The next cell sends the same device 1 item, then 8 items in one request.
 #
-# **Predict.** The device needs about 2 ms for one item. How many ms for a **batch** of 8?
+# **Predict.** The device needs about 2 ms for one item.
+# How many ms for a **batch** of 8?
 
 # %% gid="predict_batch" kind="answer"
 predicted_batch_ms = ...
@@ -284,8 +285,8 @@ print(f"1 item: {device_ms(1):.1f} ms, 8 items together: {device_ms(8):.1f} ms")
 check.prediction("predict_batch", predicted_batch_ms, measured=device_ms(8), within=0.5)
 
 # %% [markdown]
-# Eight together cost about half of eight apart, on this device and this model.
-# On others they cost a tenth, or nothing is saved at all: lab 01 finds out when and why.
+# Eight together cost about half of eight apart, on this device with this model.
+# Elsewhere they cost a tenth, or nothing is saved at all: lab 01 finds out when and why.
 #
 # ## A promise
 #
@@ -321,8 +322,7 @@ check.number(
 #
 # ## In practice
 #
-# - A server that is "slow" is most often a server that is *queueing*: look at how many are in flight before you blame
-#   the model.
+# - A "slow" server is most often a *queueing* one: count what is in flight before you blame the model.
 # - Say which percentile, of how many requests, measured where.
 #   "Latency is 20 ms" is not yet a statement.
 #
@@ -343,3 +343,8 @@ dashboard()
 # - Started a real Triton Inference Server on this computer and asked it something.
 # - Timed your requests, read a tail, and put several clients on one device.
 # - Checked a law of queues on data that you measured yourself.
+#
+# **What you learned**
+#
+# - Six words with exact meanings: *request*, *batch*, *latency*, *throughput*, *percentile*, *SLO*.
+# - Why a busy server answers late, and why more clients do not make it faster.

@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # Sweep static batches and find the knee
+# # Sweep static batches
 #
 # **What you'll do**
 #
@@ -200,9 +200,7 @@ ax = plots.throughput_against_batch(cpu)
 
 # %%
 assert cpu.runs[128].mean_latency_ms > 20 * cpu.runs[1].mean_latency_ms
-best_gain = max(run.throughput_ips for run in cpu.runs.values()) / cpu.runs[1].throughput_ips
-assert best_gain < 4
-print("On this processor: a batch of 128 costs more than 20 times the latency and gains less than 4 times the throughput.")
+print("On this processor a batch of 128 takes more than 20 times as long as one image.")
 
 # %% [markdown]
 # ## Name the knee
@@ -242,7 +240,8 @@ check.function(
 # ## Accelerators that you do not own
 #
 # Three more models are loaded.
-# Each is an emulated device that plays back published latencies: the server and the client are as real as before.
+# Each is an emulated device that plays back published latencies.
+# The server and the client are as real as before.
 
 # %% tags=["nbval-ignore-output"]
 EMULATED = ["resnet50_v100_eager", "resnet50_t4_trt", "bert_large_t4"]
@@ -440,10 +439,10 @@ ax = plots.throughput_latency([sweeps["resnet50_t4_trt"]], slo_ms=50)
 # %% [markdown]
 # ## Tell a colleague
 #
-# **Your turn**, in your own words, four sentences at most.
+# **Your turn**, in your own words, five sentences at most.
 # The sweep on your processor and the sweep on the V100 have their knees far apart.
-# Explain to a colleague why, with the words *fixed cost*, *cost per item*, *compute bound*, *overhead bound*, and with
-# at least two numbers that you measured.
+# Explain to a colleague why.
+# Use the words *fixed cost*, *cost per item*, *compute bound*, *overhead bound*, and two numbers that you measured.
 #
 # | points | what the answer holds |
 # |---|---|
@@ -453,12 +452,12 @@ ax = plots.throughput_latency([sweeps["resnet50_t4_trt"]], slo_ms=50)
 
 # %% [markdown] gid="explain" kind="manual" points=3
 # *Your answer here.*
-# ### BEGIN SOLUTION
+# <!-- BEGIN SOLUTION -->
 # On my processor the knee is at 1: a batch of 128 answered hardly more images per second than single images.
 # One image keeps all cores busy, so the time is nearly all cost per item: compute bound.
 # On the V100 run eagerly the knee is at 128, with more than tenfold the throughput of single images.
-# There the fixed cost of launching each layer from Python dominates at batch 1, overhead bound, and a batch pays it once.
-# ### END SOLUTION
+# There the fixed cost of launching each layer from Python dominates at batch 1: overhead bound, paid once per batch.
+# <!-- END SOLUTION -->
 
 # %% [markdown]
 # ## A GPU of your own
@@ -505,3 +504,8 @@ check.summary()
 # - Served ResNet-50 on Triton and classified photographs, one at a time, then in batches of 8, 32 and 128.
 # - Measured latency and throughput at each size, and named the knee by a definition.
 # - Repeated the sweep on three accelerators that you do not own, and explained the difference with two numbers.
+#
+# **What you learned**
+#
+# - What a batch buys, what it costs, and who pays.
+# - Why the same model has its knee at 1 here and at 128 there.
