@@ -2,11 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from batchlab.arrivals import Arrivals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from batchlab.provenance import Provenance
 
 
 def tune(
@@ -80,7 +85,7 @@ def tune(
     if csv:
         found.all_points().to_csv(csv, index=False)
     if out:
-        _draw(found.all_points(), slo_p99_ms, out)
+        _draw(found.all_points(), slo_p99_ms, out, triton.provenance(model, seed=seed))
     if as_json:
         print(json.dumps({"found": str(found), "table": json.loads(found.table().to_json(orient="records"))}, indent=2))
     else:
@@ -97,7 +102,9 @@ def _numbers(option: str, text: str, kind: type) -> list:
         raise typer.BadParameter(f"{text!r} is not a comma-separated list of numbers.", param_hint=option) from None
 
 
-def _draw(points: object, slo_p99_ms: float, out: Path) -> None:
+def _draw(points: "pd.DataFrame", slo_p99_ms: float, out: Path, provenance: "Provenance") -> None:
     from batchlab import plots
 
-    plots.pareto(points, slo_ms=slo_p99_ms).figure.savefig(out)
+    figure = plots.pareto(points, slo=slo_p99_ms, provenance=provenance).get_figure(root=True)
+    if figure is not None:
+        figure.savefig(out)

@@ -49,7 +49,7 @@ def grid(
     Raises:
         TuneError: an empty axis, or a value out of range.
     """
-    axes = [list(max_batch_size), list(max_delay_ms), list(instances), list(max_queue_size)]
+    axes: list[list[float]] = [list(max_batch_size), list(max_delay_ms), list(instances), list(max_queue_size)]
     names = ("max_batch_size", "max_delay_ms", "instances", "max_queue_size")
     for name, axis, least in zip(names, axes, (1, 0, 1, 0), strict=True):
         if not axis:
