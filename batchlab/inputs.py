@@ -151,12 +151,14 @@ def encode(tensors: Tensors, metadata: dict[str, Any], *, max_batch_size: int = 
     """Encode inputs once as a KServe v2 body with binary tensors; types follow the model's metadata.
 
     Raises:
-        InputsError: an input the model does not have, one it lacks, a shape that does not fit, or values that cannot
-            be converted.
+        InputsError: no inputs at all, one the model does not have, a shape that does not fit, or values that cannot
+            be converted. An input left out may be optional: that is the server's to say.
     """
     wanted = {spec["name"]: spec for spec in metadata.get("inputs", [])}
     if unknown := sorted(set(tensors) - set(wanted)):
         raise InputsError(f"Model {metadata.get('name')!r} has no input {unknown[0]!r}; it has {', '.join(wanted)}.")
+    if not tensors:
+        raise InputsError(f"A request without inputs: model {metadata.get('name')!r} takes {', '.join(wanted)}.")
     asked = []
     for name, values in tensors.items():
         data_type, shape = wanted[name]["datatype"], [int(length) for length in wanted[name]["shape"]]
@@ -164,7 +166,10 @@ def encode(tensors: Tensors, metadata: dict[str, Any], *, max_batch_size: int = 
         if array.ndim != len(shape) or any(b not in (a, -1) for a, b in zip(array.shape, shape, strict=True)):
             raise InputsError(f"Input {name!r} has shape {list(array.shape)}; the model takes {shape} (-1: any).")
         if np_to_triton_dtype(array.dtype) != data_type:
-            array = array.astype(triton_to_np_dtype(data_type))
+            try:
+                array = array.astype(triton_to_np_dtype(data_type))
+            except (ValueError, TypeError) as error:
+                raise InputsError(f"Input {name!r} cannot be converted to {data_type}: {error}.") from error
         tensor = triton.InferInput(name, list(array.shape), data_type)
         tensor.set_data_from_numpy(np.ascontiguousarray(array), binary_data=True)
         asked.append(tensor)

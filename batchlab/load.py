@@ -14,7 +14,7 @@ import numpy as np
 from batchlab.inputs import Inputs, request_bodies
 from batchlab.measure import Run
 from batchlab.plan import Plan
-from batchlab.recording import Recorder
+from batchlab.recording import LoadError, Recorder
 
 if TYPE_CHECKING:
     from batchlab.arrivals import Arrivals
@@ -24,10 +24,6 @@ MAX_LATENESS_MS = 5.0
 MAX_WORKERS = 64
 MAX_CONNECTIONS = 2000
 TIMEOUT_S = 10.0
-
-
-class LoadError(ValueError):
-    """A load that makes no sense, or that the server refuses from the first request on."""
 
 
 def open_loop(
@@ -68,6 +64,7 @@ def open_loop(
     """
     _check(workers >= 1, f"workers must be 1 or more, got {workers}.")
     _check(workers <= MAX_WORKERS, f"workers must be at most {MAX_WORKERS}, got {workers}.")
+    _check(max_lateness_ms >= 0, f"max_lateness_ms must not be negative, got {max_lateness_ms}.")
     plan, sizes = _open_plan(server, model, arrivals, inputs, timeout_s, max_connections)
     _check(0 <= warmup_s <= plan.end_s, f"warmup_s must lie within the schedule's {plan.end_s:g} s, got {warmup_s}.")
     settings = {

@@ -34,15 +34,15 @@ STOP_TIMEOUT_S = 4.0
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s{postfix}"
 
 
-class RefusedError(ValueError):
-    """The server refuses the very first request: a run of it would be nothing but errors."""
+class LoadError(ValueError):
+    """A load that makes no sense, or that the server refuses from the first request on."""
 
 
 def probe(plan: Plan) -> None:
     """Send one request of the plan and wait for its answer.
 
     Raises:
-        RefusedError: the server is not there, or says that the request is wrong; the message is the server's own.
+        LoadError: the server is not there, or says that the request is wrong; the message is the server's own.
     """
     body = plan.bodies[0]
     headers = {"Content-Type": "application/octet-stream"}
@@ -54,7 +54,7 @@ def probe(plan: Plan) -> None:
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
     except OSError as error:
-        raise RefusedError(f"No answer from {plan.url}: {error}. Is the server running, and is the model quick "
+        raise LoadError(f"No answer from {plan.url}: {error}. Is the server running, and is the model quick "
                            f"enough to answer within {plan.timeout_s:g} s?") from error  # fmt: skip
     finally:
         connection.close()
@@ -62,7 +62,7 @@ def probe(plan: Plan) -> None:
     if 400 <= answer.status < 500:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             text = json.loads(text)["error"]
-        raise RefusedError(f"Model {plan.model!r} at {plan.url} refuses the request ({answer.status}): {text}")
+        raise LoadError(f"Model {plan.model!r} at {plan.url} refuses the request ({answer.status}): {text}")
 
 
 class Recorder:

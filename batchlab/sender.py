@@ -119,7 +119,7 @@ def main(path: str) -> int:
     gc.freeze()
     output.put({"ready": os.getpid()})
     session.started.wait()
-    gevent.sleep(max(0.0, session.start - time.monotonic() - FLUSH_EVERY_S))
+    session.finished.wait(max(0.0, session.start - time.monotonic() - FLUSH_EVERY_S))
     cpu, wall, waited = time.process_time(), time.monotonic(), _waited_s()
     while not session.finished.wait(FLUSH_EVERY_S):
         output.put_samples(session)
