@@ -30,7 +30,7 @@ class Embedded:
         ports: HTTP, gRPC and metrics port.
         prefix: how the names of its files in ``/dev/shm`` begin.
         owner, owner_ticks: process id of the owner and its start time, which tells it from a later namesake.
-        supervisor: process id of the keeper, a child of the owner.
+        supervisor, supervisor_ticks: the same of the keeper, a child of the owner.
         pipe: the owner's file descriptor whose closing ends the server.
     """
 
@@ -41,6 +41,7 @@ class Embedded:
     owner: int
     owner_ticks: int
     supervisor: int
+    supervisor_ticks: int
     pipe: int
 
     def save(self) -> None:
@@ -79,11 +80,13 @@ class Embedded:
     @property
     def kept(self) -> bool:
         """Whether its supervisor lives. Without one the server is dead: the kernel saw to that."""
-        try:
-            command = Path(f"/proc/{self.supervisor}/cmdline").read_bytes()
-        except OSError:
-            return False
-        return str(self.folder).encode() in command.split(b"\0")
+        return self.supervisor_ticks == start_ticks(self.supervisor)
+
+    @property
+    def running(self) -> bool:
+        """Whether tritonserver itself lives."""
+        pid = self.pid
+        return self.kept and pid is not None and start_ticks(pid) > 0
 
     def last_words(self, wait_s: float = 0.0) -> dict[str, Any] | None:
         """Return ``returncode`` and ``log`` of a server that ended by itself, None while it lives."""
@@ -101,7 +104,7 @@ class Embedded:
         """Tell how the server ended; empty while it lives."""
         if not (self.folder / "server.json").is_file():
             return "It was stopped. Start a new one with batchlab.server.start()."
-        words = self.last_words(wait_s=1.0)
+        words = self.last_words(wait_s=0.0 if self.running else 2.0)
         if words is None:
             return "" if self.kept else "It ended with its supervisor. Start a new one with batchlab.server.start()."
         lines = "\n".join(triton_log.clean(words["log"])[-5:])
@@ -160,13 +163,14 @@ def prefix_of(folder: Path) -> str:
 
 
 def start_ticks(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; 0 when there is no such process."""
+    """Return when a process started, in clock ticks since boot; 0 when it is gone or waits to be reaped."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0
-    # The second field, the command in brackets, may hold blanks: count from its end. Source: proc(5), field 22.
-    return int(stat.rpartition(")")[2].split()[19])
+    # The second field, the command in brackets, may hold blanks: count from its end. Source: proc(5), fields 3 and 22.
+    fields = stat.rpartition(")")[2].split()
+    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def _reap(pid: int, timeout_s: float) -> None:

@@ -58,7 +58,7 @@ def start(options: Options, reuse: bool, timeout_s: float) -> Embedded:
     with _start_lock():
         embedded.sweep()
         for found in embedded.mine():
-            if found.last_words() is not None:
+            if not found.running:
                 found.stop()
             elif reuse and Options(**_tuples(found.options)) == options:
                 return found
@@ -145,6 +145,7 @@ def _supervised(folder: Path, options: Options, ports: tuple[int, int, int]) -> 
         owner=os.getpid(),
         owner_ticks=embedded.start_ticks(os.getpid()),
         supervisor=keeper,
+        supervisor_ticks=embedded.start_ticks(keeper),
         pipe=writer,
     )
     server.save()

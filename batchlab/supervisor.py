@@ -23,6 +23,7 @@ from types import FrameType
 TICK_S = 0.2
 GRACE_S = 0.5
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 TAIL_BYTES = 20_000
 
 
@@ -35,6 +36,8 @@ def main(folder: Path, pipe: int, owner: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
+    # What the server leaves behind becomes this process's child, so that it can be waited for.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     spec = json.loads((folder / "spec.json").read_text())
     with (folder / "triton.log").open("ab") as log:
         server = subprocess.Popen(
@@ -54,9 +57,9 @@ def main(folder: Path, pipe: int, owner: int) -> int:
             break
         if not mourned and server.poll() is not None:
             mourned = True
+            _write(folder / "last_words.json", json.dumps({"returncode": server.returncode, "log": _tail(folder)}))
             end_group(server.pid)
             sweep_shared_memory(spec["prefix"])
-            _write(folder / "last_words.json", json.dumps({"returncode": server.returncode, "log": _tail(folder)}))
     end(server)
     sweep_shared_memory(spec["prefix"])
     shutil.rmtree(folder, ignore_errors=True)
@@ -78,11 +81,12 @@ def end_group(group: int) -> None:
     for _ in range(100):
         try:
             os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
+        except ProcessLookupError:
             return
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-group, os.WNOHANG)
         time.sleep(0.02)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-group, os.WNOHANG)[0]:
+                pass
 
 
 def sweep_shared_memory(prefix: str) -> None:

@@ -146,10 +146,12 @@ check.function(
 )
 
 # %% [markdown]
+# The course's own loop does what you did, and keeps every sample.
 # Here is your crowd, with its percentiles.
 
 # %% tags=["nbval-ignore-output"]
-ax = plots.latency_histogram(latencies_ms, provenance=triton.provenance("text_classifier"))
+one_client = closed_loop(triton, "text_classifier", clients=1, seconds=3)
+ax = plots.latency_histogram(one_client)
 
 # %% [markdown]
 # ## Six words, so far four
