@@ -124,7 +124,7 @@ def try_latency(function):
         return "it should return two arrays."
     if np.allclose(answer[0], [10, 10]):
         return "this latency counts from the actual send. The second user has waited since 0.1 s."
-    return np.allclose(answer[0], [10, 310]) and np.allclose(answer[1], [0, 300]) or "the values are off; ms?"
+    return (np.allclose(answer[0], [10, 310]) and np.allclose(answer[1], [0, 300])) or "the values are off; ms?"
 
 
 check.that("latency", latency_and_lateness_ms, test=try_latency)

@@ -34,7 +34,6 @@
 # - Tiers: `emulated`, then `cpu`, and `gpu` where there is one.
 
 # %%
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -223,7 +222,7 @@ check.choice(
     predicted_wait,
     right="raise",
     because={
-        "lower": "below saturation the device keeps up anyway, so the larger batch saves nothing that anybody waits for.",
+        "lower": "the device keeps up anyway: the larger batch saves nothing that anybody waits for.",
         "same": "look at the median: the wait is paid by every request that finds the device free.",
     },
 )
