@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from batchlab import measure
 from batchlab.curve import Sweep, SweepError, checked_sizes, from_profile
-from batchlab.inputs import generated_inputs
+from batchlab.inputs import from_metadata
 from batchlab.journal import RunWriter
 from batchlab.measure import Run
 from batchlab.provenance import Provenance
@@ -83,8 +83,8 @@ def static_sweep(
     _warn_of_delay(model, config, sizes)
     if inputs is None:
         metadata = server.metadata(model)
-        batched = config.max_batch_size > 0
-        feeds = {size: generated_inputs(metadata, size, batched=batched) for size in sizes}
+        limit = config.max_batch_size
+        feeds = {size: from_metadata(metadata, max_batch_size=limit, batch_size=size) for size in sizes}
     else:
         feeds = {size: inputs(size) for size in sizes}
     details = {} if measure.pace() == 1 else {"pace": f"{measure.pace():g}"}
