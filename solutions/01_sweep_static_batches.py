@@ -361,7 +361,7 @@ check.prediction("interpolate", predicted_a100_ms, measured=a100.latency_ms(32),
 ax = plots.fixed_and_per_item(a100)
 
 # %% [markdown]
-# Where the orange part is large, a batch pays.
+# Where the yellow part is large, a batch pays.
 # That is **overhead bound**: the device waits for its orders.
 # Where only the blue part is left, it is **compute bound**, and a larger batch only makes people wait.
 #

@@ -163,11 +163,8 @@ print(f"slowest {max(closed_stalled.latencies_ms):.0f} ms, P99 {closed_stalled.p
 # %% [markdown]
 # One slow answer among five hundred: the P99 hardly blinks.
 #
-# **Predict.** At a modest 40 requests/s in an open loop, about how many *users* wait more than 100 ms because of a
-# pause of 700 ms?
-
-# %% [markdown]
-# Write the number down.
+# **Predict.** Now an open loop of a modest 40 requests/s, and the same pause of 700 ms.
+# About how many *users* will wait more than 100 ms because of it?
 
 # %% gid="predict_users" kind="answer"
 predicted_users = ...
