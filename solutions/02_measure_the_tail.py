@@ -292,7 +292,7 @@ check.number(
 pd.Series({misses: min_requests(misses) for misses in (0, 1, 2, 5, 10)}, name="requests needed")
 
 # %% [markdown]
-# **Your turn.** A colleague shows 1000 requests with 3 misses, and says "P99 holds: 99.7 % are within the limit".
+# **Your turn.** A colleague shows 800 requests with 3 misses, and says "P99 holds: 99.6 % are within the limit".
 # What does the rule say?
 # `"pass"`, `"fail"` or `"more data"`?
 
@@ -306,10 +306,10 @@ colleague = "more data"
 check.choice(
     "colleague",
     colleague,
-    right="more data" if min_requests(3) > 1000 else "pass",
+    right="more data" if min_requests(3) > 800 else "pass",
     because={
-        "pass": "0.3 % looks fine, but luck could do that. Look up min_requests(3).",
-        "fail": "3 of 1000 is under 1 %: nothing here speaks against the claim. It is only too little to prove it.",
+        "pass": "0.4 % looks fine, but luck could do that. Look up min_requests(3).",
+        "fail": "3 of 800 is under 1 %: nothing here speaks against the claim. It is only too little to prove it.",
     },
 )
 
