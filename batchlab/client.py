@@ -72,13 +72,19 @@ class Client:
         return sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
 
     def load(self, model: str, config: ModelConfig | None = None) -> None:
-        """Load a model, or load it anew, from its folder or with another configuration.
+        """Load a model, or load it anew: as its folder has it, or with another configuration.
 
-        A failing reload leaves the loaded version serving.
+        A failing reload leaves the loaded version serving (at a server whose folder cannot be read from here, only
+        where `config` is given).
 
         Raises:
             ModelError: with the model's own error.
         """
+        if config is None and model in self.loaded():
+            # Triton keeps a changed configuration until the file itself changes: give it the file's anew.
+            config = self._committed(model)
+            if config is None:
+                self.unload(model)
         body = {"parameters": {"config": config.to_json()}} if config is not None else {}
         mark = triton_log.size(self._log) if self._log else 0
         try:
@@ -215,6 +221,14 @@ class Client:
         finally:
             self._endpoint.close()
         return None
+
+    def _committed(self, model: str) -> ModelConfig | None:
+        if self._repository is None:
+            return None
+        try:
+            return repository.read(model, self._repository)
+        except repository.RepositoryError as error:
+            raise ModelError(str(error)) from error
 
     def _config(self, model: str) -> dict[str, Any]:
         return dict(self._of_model(model, "/config"))

@@ -102,6 +102,7 @@ ax = plots.closed_against_open(closed, open_)
 # **Your turn.** The columns of `samples` are in seconds.
 # Return two arrays of milliseconds: the latency from the intended time, and the sender's lateness.
 
+
 # %% gid="latency" kind="answer"
 def latency_and_lateness_ms(samples):
     """Return (latency from the intended time, lateness of the sender), both in ms, one value per row."""
@@ -210,6 +211,7 @@ ax = plots.rate_over_time(bursty, bin_s=0.25)
 # **Your turn.** Compute the burstiness of a schedule from its send times.
 # Standard deviation of the gaps, divided by their mean.
 
+
 # %% gid="burstiness" kind="answer"
 def burstiness(times_s):
     """Return the coefficient of variation of the gaps between ascending times, in s."""
@@ -254,8 +256,10 @@ print("Same mean rate, same server: bursts lengthen the P99 by more than half.")
 rng = np.random.default_rng(0)
 pool_ms = calm_run.latencies_ms
 spread = {n: [np.percentile(rng.choice(pool_ms, n), 99) for _ in range(500)] for n in (50, 200, 1000, 5000)}
-pd.DataFrame({n: np.percentile(values, [5, 50, 95]) for n, values in spread.items()},
-             index=["lucky (5 %)", "typical", "unlucky (95 %)"]).round(0)
+pd.DataFrame(
+    {n: np.percentile(values, [5, 50, 95]) for n, values in spread.items()},
+    index=["lucky (5 %)", "typical", "unlucky (95 %)"],
+).round(0)
 
 # %% [markdown]
 # MLPerf, the benchmark of the industry, has a rule for it.
@@ -322,6 +326,7 @@ verdict(calm_run, Slo(p99_ms=250))
 # Locust keeps response times of 100 ms and more to the nearest 10 ms.
 #
 # **Your turn.** Write its rounding: below 100 ms to the nearest whole ms, from 100 ms on to the nearest 10.
+
 
 # %% gid="rounding" kind="answer"
 def rounded(latency_ms):

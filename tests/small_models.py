@@ -20,9 +20,7 @@ def put(repository: Path, config: ModelConfig) -> Path:
 
 def put_null(repository: Path, name: str = "null") -> ModelConfig:
     """Copy the project's null model under a name."""
-    config = ModelConfig(
-        name, "python", max_batch_size=128, inputs=(ITEM,), outputs=(ITEM,), instance_groups=ONE_CPU
-    )
+    config = ModelConfig(name, "python", max_batch_size=128, inputs=(ITEM,), outputs=(ITEM,), instance_groups=ONE_CPU)
     version = put(repository, config)
     shutil.copy(workspace.repository_dir() / "null" / "1" / "model.py", version)
     return config

@@ -137,7 +137,9 @@ def test_a_time_of_another_boot_is_ignored(emulated: Any, tmp_path: Path) -> Non
 def test_a_killed_holder_frees_the_device(emulated: Any, tmp_path: Path) -> None:
     device = emulated.Device("d")
     path = tmp_path / f"batchlab-{os.getuid()}" / "devices" / "d.lock"
-    script = f"import fcntl,time; f=open({str(path)!r},'r+'); fcntl.flock(f,2); print('held',flush=True); time.sleep(60)"
+    script = (
+        f"import fcntl,time; f=open({str(path)!r},'r+'); fcntl.flock(f,2); print('held',flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
