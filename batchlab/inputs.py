@@ -22,22 +22,8 @@ Tensors = dict[str, np.ndarray]
 Inputs = Tensors | Sequence[Tensors] | Callable[[int], Tensors] | str | Path | None
 
 DISTINCT = 4
-HIGHEST_TOKEN = 1000
-WORDS = (
-    "the",
-    "server",
-    "waits",
-    "for",
-    "more",
-    "requests",
-    "then",
-    "answers",
-    "them",
-    "together",
-    "in",
-    "one",
-    "batch",
-)
+HIGHEST_INTEGER = 9
+WORDS = ("the", "server", "waits", "for", "more", "requests", "then", "answers", "them", "together")
 
 
 class InputsError(ValueError):
@@ -54,9 +40,9 @@ def from_metadata(
 ) -> Tensors:
     """Make one request's inputs from the model's metadata.
 
-    Floats are uniform in [0, 1), bytes (UINT8) cover 0..255, other integers lie in 1..999 (a token id that every
-    vocabulary knows), text is a sentence of `size` words (8 when not given). An integer input whose name says "mask"
-    is ones, one that says "token_type" zeros.
+    Floats are uniform in [0, 1), bytes (UINT8) cover 0..255, other integers lie in 1..9 (a valid index of nearly any
+    vocabulary or table), text is a sentence of `size` words (8 when not given). An integer input whose name says
+    "mask" is ones, one that says "token_type" zeros.
 
     Args:
         metadata: answer of ``GET /v2/models/<model>``: ``inputs`` with ``name``, ``datatype`` and ``shape``.
@@ -107,7 +93,7 @@ def _values(model: str, name: str, data_type: str, shape: list[Any], size: int |
         return np.ones(shape, dtype=kind)
     if "token_type" in name.lower():
         return np.zeros(shape, dtype=kind)
-    lowest, highest = (0, 256) if data_type == "UINT8" else (1, min(HIGHEST_TOKEN, int(np.iinfo(kind).max)))
+    lowest, highest = (0, 256) if data_type == "UINT8" else (1, HIGHEST_INTEGER + 1)
     return random.integers(lowest, highest, shape).astype(kind)
 
 
@@ -178,6 +164,17 @@ def encode(tensors: Tensors, metadata: dict[str, Any], *, max_batch_size: int = 
     return Body(bytes(data), json_bytes, batch_size)
 
 
+def generated(
+    server: "Server", model: str, *, batch_size: int = 1, size: int | None = None, seed: int = 0
+) -> list[Tensors]:
+    """Make `DISTINCT` different requests' inputs for a model of a server; see `from_metadata`."""
+    metadata, limit = server.metadata(model), int(server.config(model).max_batch_size)
+    return [
+        from_metadata(metadata, max_batch_size=limit, batch_size=batch_size, size=size, seed=seed + extra)
+        for extra in range(DISTINCT)
+    ]
+
+
 def request_bodies(
     server: "Server",
     model: str,
@@ -185,6 +182,7 @@ def request_bodies(
     *,
     batch_size: int = 1,
     sizes: np.ndarray | None = None,
+    size_name: str = "",
     seed: int = 0,
 ) -> tuple[tuple[Body, ...], np.ndarray | None]:
     """Encode the distinct bodies of a run once each.
@@ -197,6 +195,7 @@ def request_bodies(
         batch_size: items per request where inputs are made up or asked of a function.
         sizes: one size per request, shape ``(n,)``: a variable dimension of the model where it has one or takes
             text, else the batch size.
+        size_name: what the sizes count; ``"batch_size"`` makes them batch sizes whatever the model takes.
         seed: of made-up inputs.
 
     Returns:
@@ -213,23 +212,23 @@ def request_bodies(
         if callable(inputs):
             return (encoded(inputs(batch_size)),), None
         if inputs is None:
-            inputs = [
-                from_metadata(metadata, max_batch_size=limit, batch_size=batch_size, seed=seed + extra)
-                for extra in range(DISTINCT)
-            ]
+            inputs = generated(server, model, batch_size=batch_size, seed=seed)
         chosen = [inputs] if isinstance(inputs, dict) else list(inputs)
         return tuple(encoded(tensors) for tensors in chosen), None
     if inputs is not None and not callable(inputs):
         raise InputsError("Arrivals with sizes need inputs made for each size: pass a function of the size, or None.")
     distinct, choice = np.unique(np.asarray(sizes, dtype=int), return_inverse=True)
-    make = inputs or _sized(metadata, limit, batch_size, seed)
+    as_batch = size_name == "batch_size" or not _is_variable(metadata, limit)
+
+    def made(size: int) -> Tensors:
+        batch, length = (size, None) if as_batch else (batch_size, size)
+        return from_metadata(metadata, max_batch_size=limit, batch_size=batch, size=length, seed=seed)
+
+    make = inputs or made
     return tuple(encoded(make(int(size))) for size in distinct), choice.astype(np.int64)
 
 
-def _sized(metadata: dict[str, Any], limit: int, batch_size: int, seed: int) -> Callable[[int], Tensors]:
+def _is_variable(metadata: dict[str, Any], limit: int) -> bool:
     first = 1 if limit > 0 else 0
     rows = metadata.get("inputs", [])
-    variable = any(row["datatype"] == "BYTES" or any(int(n) < 0 for n in row["shape"][first:]) for row in rows)
-    if variable:
-        return lambda size: from_metadata(metadata, max_batch_size=limit, batch_size=batch_size, size=size, seed=seed)
-    return lambda size: from_metadata(metadata, max_batch_size=limit, batch_size=size, seed=seed)
+    return any(row["datatype"] == "BYTES" or any(int(length) < 0 for length in row["shape"][first:]) for row in rows)

@@ -5,14 +5,13 @@ be sent, so that waiting behind a slow answer is not hidden. A closed loop asks 
 sending itself is done by Locust in processes of its own (`batchlab.fleet`), because it cannot live in a kernel.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batchlab.inputs import Inputs, request_bodies
-from batchlab.measure import Run
+from batchlab.measure import Run, pace
 from batchlab.plan import Plan
 from batchlab.recording import LoadError, Recorder
 
@@ -65,14 +64,18 @@ def open_loop(
     _check(workers >= 1, f"workers must be 1 or more, got {workers}.")
     _check(workers <= MAX_WORKERS, f"workers must be at most {MAX_WORKERS}, got {workers}.")
     _check(max_lateness_ms >= 0, f"max_lateness_ms must not be negative, got {max_lateness_ms}.")
+    if pace() < 1:
+        # A faster pace cuts the traffic short; it does not make it denser.
+        arrivals, warmup_s = arrivals.clip(0.0, arrivals.seconds * pace()), warmup_s * pace()
     plan, sizes = _open_plan(server, model, arrivals, inputs, timeout_s, max_connections)
-    _check(0 <= warmup_s <= plan.end_s, f"warmup_s must lie within the schedule's {plan.end_s:g} s, got {warmup_s}.")
+    _check(0 <= warmup_s <= arrivals.seconds, f"warmup_s must lie in the {arrivals.seconds:g} s, got {warmup_s}.")
+    # The times themselves are in the samples; the recipe says where they came from.
+    recipe = {key: value for key, value in arrivals.to_dict().items() if key not in ("times_s", "sizes")}
     settings = {
-        "schedule": arrivals.name,
-        "params": arrivals.params,
-        "rate_rps": float(arrivals.rate_rps),
-        "requests": len(plan.times_s),
-        "seconds": plan.end_s,
+        "arrivals": recipe,
+        "rate_rps": arrivals.rate_rps,
+        "requests": len(arrivals),
+        "seconds": arrivals.seconds,
         "workers": workers,
         "timeout_s": timeout_s,
         "max_lateness_ms": max_lateness_ms,
@@ -86,6 +89,7 @@ def open_loop(
         max_lateness_ms=max_lateness_ms,
         seed=arrivals.seed,
         body_sizes=sizes,
+        size_name=arrivals.size_name or "size",
         progress=progress,
     ).record()
 
@@ -115,8 +119,7 @@ def closed_loop(
     _check(seconds > 0, f"seconds must be positive, got {seconds}.")
     _check(min(warmup_s, think_s) >= 0, f"warmup_s and think_s must not be negative, got {warmup_s} and {think_s}.")
     _check(timeout_s > 0, f"timeout_s must be positive, got {timeout_s}.")
-    pace = _pace()
-    warmup_s, seconds = warmup_s * pace, seconds * pace
+    warmup_s, seconds = warmup_s * pace(), seconds * pace()
     bodies, _ = request_bodies(server, model, inputs, batch_size=batch_size)
     plan = Plan(
         kind="closed_loop",
@@ -154,30 +157,23 @@ def _check(fine: bool, complaint: str) -> None:
         raise LoadError(complaint)
 
 
-def _pace() -> float:
-    return float(os.environ.get("BATCHLAB_PACE", "1"))
-
-
 def _open_plan(
     server: "Server", model: str, arrivals: "Arrivals", inputs: Inputs, timeout_s: float, max_connections: int
 ) -> tuple[Plan, np.ndarray | None]:
     """Return the plan, and the size that each body stands for where the schedule has sizes."""
-    times = np.asarray(arrivals.times_s, dtype=float)
-    _check(len(times) > 0, "The schedule is empty: there is nothing to send.")
-    _check(bool((np.diff(times) >= 0).all()) and times[0] >= 0, "The schedule's times must be sorted, from 0 on.")
+    _check(len(arrivals) > 0, "The schedule is empty: there is nothing to send. Raise its rate or its length.")
     _check(timeout_s > 0, f"timeout_s must be positive, got {timeout_s}.")
     _check(max_connections >= 1, f"max_connections must be 1 or more, got {max_connections}.")
-    count = max(1, int(np.searchsorted(times, times[-1] * min(_pace(), 1.0), side="right")))
-    sizes = None if arrivals.sizes is None else np.asarray(arrivals.sizes, dtype=int)[:count]
-    bodies, choice = request_bodies(server, model, inputs, sizes=sizes, seed=arrivals.seed or 0)
+    sizes, seed = arrivals.sizes, arrivals.seed or 0
+    bodies, choice = request_bodies(server, model, inputs, sizes=sizes, size_name=arrivals.size_name, seed=seed)
     plan = Plan(
         kind="open_loop",
         url=server.url,
         model=model,
         bodies=bodies,
-        times_s=times[:count],
-        choice=np.arange(count) % len(bodies) if choice is None else choice,
+        times_s=arrivals.times_s,
+        choice=np.arange(len(arrivals)) % len(bodies) if choice is None else choice,
         timeout_s=timeout_s,
         max_connections=max_connections,
     )
-    return plan, None if sizes is None else np.unique(sizes)
+    return plan, None if sizes is None or arrivals.size_name == "batch_size" else np.unique(sizes)

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from batchlab.fleet import Fleet
 from batchlab.journal import RunWriter
-from batchlab.measure import MS_PER_S, Run
+from batchlab.measure import MS_PER_S, Run, pace
 from batchlab.plan import Plan
 from batchlab.statistics import Activity, Snapshot
 
@@ -79,11 +79,13 @@ class Recorder:
         max_lateness_ms: float,
         seed: int | None = None,
         body_sizes: np.ndarray | None = None,
+        size_name: str = "size",
         progress: bool = True,
     ) -> None:
         self._server, self._plan, self._workers = server, plan, workers
         self._warmup_s, self._max_lateness_ms, self._seed = warmup_s, max_lateness_ms, seed
         self._settings, self._sizes, self._progress = settings, body_sizes, progress
+        self._size_name = size_name
         self._latencies_ms: list[float] = []
         self._lateness_ms: list[float] = []
         self._samples, self._last_s, self._an_error = 0, 0.0, ""
@@ -96,12 +98,12 @@ class Recorder:
         """Send the plan, and return the run with its verdict on validity."""
         probe(self._plan)
         details = {"client": f"locust {importlib.metadata.version('locust')}, {self._workers} process(es)"}
-        if os.environ.get("BATCHLAB_PACE", "1") != "1":
-            details["pace"] = os.environ["BATCHLAB_PACE"]
+        if pace() != 1:
+            details["pace"] = f"{pace():g}"
         provenance = self._server.provenance(self._plan.model, seed=self._seed, **details)
         plans = [self._plan.part(index, self._workers) for index in range(self._workers)]
         self._before = self._server.statistics(self._plan.model)
-        extra = () if self._sizes is None else ("size",)
+        extra = () if self._sizes is None else (self._size_name,)
         writer = RunWriter(
             provenance, self._plan.kind, warmup_s=self._warmup_s, settings=self._settings, extra_columns=extra
         )
