@@ -3,11 +3,18 @@
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 import remains
 
 from batchlab import embedded, launch, wheel, workspace
+from batchlab.embedded import Embedded
 from batchlab.launch import Options, StartError
+
+
+def children() -> list[str]:
+    """Return the command lines of supervisors below this process."""
+    return [line for child in psutil.Process().children() if "supervisor.py" in (line := " ".join(child.cmdline()))]
 
 
 def folders() -> list[Path]:
@@ -100,3 +107,24 @@ def sleeping(process: Path) -> str:
         return (process / "environ").read_text() if "/bin/sleep" in (process / "cmdline").read_text() else ""
     except OSError:
         return ""
+
+
+@pytest.mark.usefixtures("home")
+def test_a_full_disk_leaves_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Embedded) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Embedded, "save", full)
+    with pytest.raises(StartError, match=r"cannot be prepared in .*: No space left on device"):
+        launch.start(Options(str(tmp_path)), reuse=True, timeout_s=20)
+    assert folders() == []
+    assert children() == []
+
+
+def test_an_unsupported_machine_is_told_before_anything_is_made(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheel.platform, "system", lambda: "Darwin")
+    with pytest.raises(StartError, match=r"this is Darwin.*BATCHLAB_URL"):
+        launch.start(Options(str(tmp_path)), reuse=True, timeout_s=20)
+    assert not home.exists()

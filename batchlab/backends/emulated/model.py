@@ -76,6 +76,7 @@ class Device:
     def __init__(self, name: str) -> None:
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"parameter device is {name!r}; name it with letters, digits, '-', '_' and '.'.")
+        self.libc = ctypes.CDLL(None)
         self.file = os.open(device_folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def occupy(self, entry_ns: int, busy_ns: int) -> None:
@@ -85,7 +86,7 @@ class Device:
         operating system do not add up from batch to batch.
         """
         # The default slack of timers, 50 us, would lengthen every batch. It belongs to the calling thread.
-        ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        self.libc.prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
         fcntl.flock(self.file, fcntl.LOCK_EX)
         try:
             # Who holds the lock knows that the device is free by now: a later time in the file is from another boot.
