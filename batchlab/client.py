@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from batchlab import changes as changing
-from batchlab import diagnosis, prometheus, repository, tiers, triton_log
+from batchlab import diagnosis, gpu, prometheus, repository, tiers, triton_log
 from batchlab.endpoint import Endpoint, ModelError, RequestError, ServerError, ServerGone
 from batchlab.provenance import Provenance, Tier
 from batchlab.repository import ModelConfig
@@ -188,8 +188,11 @@ class Client:
         pace = os.environ.get("BATCHLAB_PACE", "1")
         if float(pace) != 1:
             kept["pace"] = pace
+        tier = self.tier(model)
+        if tier == "gpu" and self.embedded:
+            kept["gpu"] = "; ".join(str(found) for found in gpu.gpus())
         return Provenance(
-            tier=self.tier(model),
+            tier=tier,
             model=model,
             server=f"Triton {self.version} ({'embedded' if self.embedded else self.url})",
             profile=tiers.parameters(config).get("profile", ""),

@@ -1,6 +1,5 @@
 """The calls to a running Triton."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,9 +7,10 @@ import numpy as np
 import pytest
 import small_models
 
-from batchlab import server
+from batchlab import gpu, server
 from batchlab.changes import ChangeError
 from batchlab.client import Client
+from batchlab.gpu import Gpu
 from batchlab.repository import InstanceGroup, RepositoryError
 from batchlab.server import ModelError, RequestError, Server, ServerError
 
@@ -24,17 +24,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Triton with a null model, an emulated one, and folders that hold faults."""
     repository = tmp_path_factory.mktemp("repository")
     small_models.put_null(repository)
-    small_models.put_emulated(repository, "played", "1:2,8:9", f"client-test-{time.monotonic_ns()}")
+    small_models.put_emulated(repository, "played", "1:2,8:9", "d")
     small_models.put_null(repository, "broken")
     (repository / "broken" / "1" / "model.py").write_text("import nil\n")
     small_models.put_null(repository, "versionless")
     (repository / "versionless" / "1" / "model.py").unlink()
     (repository / "versionless" / "1").rmdir()
-    gpu = small_models.put_null(repository, "gpu").replace(instance_groups=(InstanceGroup(1, "KIND_GPU"),))
-    (repository / "gpu" / "config.pbtxt").write_text(gpu.to_pbtxt())
+    on_gpu = small_models.put_null(repository, "gpu").replace(instance_groups=(InstanceGroup(1, "KIND_GPU"),))
+    (repository / "gpu" / "config.pbtxt").write_text(on_gpu.to_pbtxt())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BATCHLAB_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         with server.start(["null", "played"], repository=repository, reuse=False) as started:
             yield started
 
@@ -194,3 +193,10 @@ def test_loading_anew_takes_the_folder_as_it_is_now(served: Server) -> None:
     assert served.infer("null", ONE)["item"].tolist() == [[1]]
     file.write_text(text)
     served.load("null")
+
+
+def test_a_gpu_is_named_beside_its_numbers(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Gpu(0, "NVIDIA T4", 15.0, mig=False)
+    monkeypatch.setattr(gpu, "gpus", lambda: [card])
+    monkeypatch.setattr(served, "tier", lambda model: "gpu")
+    assert served.provenance("null").details["gpu"] == str(card)

@@ -111,21 +111,21 @@ class Device:
 
 
 def device_folder() -> Path:
-    """Return the folder of the devices' files, of this user alone.
+    """Return the folder of the devices' files, of this user alone; ``BATCHLAB_DEVICES`` names another one.
 
     Raises:
         ValueError: somebody else made a folder of that name.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    named = f"batchlab-{os.getuid()}"
-    folder = Path(runtime if runtime and os.access(runtime, os.W_OK) else tempfile.gettempdir()) / named / "devices"
-    for part in (folder.parent, folder):
-        part.mkdir(mode=0o700, exist_ok=True)
-        found = part.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise ValueError(
-                f"{part} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR to a folder of yours."
-            )
+    named, runtime = os.environ.get("BATCHLAB_DEVICES"), os.environ.get("XDG_RUNTIME_DIR")
+    if named:
+        folder = Path(named)
+    else:
+        base = runtime if runtime and os.access(runtime, os.W_OK) else tempfile.gettempdir()
+        folder = Path(base) / f"batchlab-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=bool(named), exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ValueError(f"{folder} belongs to somebody else; set BATCHLAB_DEVICES to a folder of yours.")
     return folder
 
 
