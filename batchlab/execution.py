@@ -146,11 +146,11 @@ def _refuse(place: str, text: str) -> None:
             f"{place} shows the memory address {address.group()}, which differs in every run. End the cell with a "
             "semicolon, assign its last value, or give the object a repr."
         )
-    here = [str(folder) for folder in (Path.cwd(), Path(sys.prefix), Path.home(), Path(tempfile.gettempdir()))]
-    named = [folder for folder in here if len(folder) > 1 and folder + "/" in visible]
-    path = MACHINE_PATH.search(visible)
-    if named or path:
+    folders = (Path.cwd(), Path(sys.prefix), Path.home(), Path(tempfile.gettempdir()))
+    own = "|".join(re.escape(str(folder)) for folder in folders if len(folder.parts) > 1)
+    path = MACHINE_PATH.search(visible) or re.search(rf"(?<![\w.:/-])(?:{own})/", visible)
+    if path:
         raise ExecutionError(
-            f"{place} shows a path of this machine, {named[0] if named else path.group() if path else ''}. "
+            f"{place} shows a path of this machine, {path.group().rstrip('/')}. "
             "Show a file's name, or a path relative to the project."
         )
