@@ -61,6 +61,7 @@ def test_the_fixture_keeps_the_contract() -> None:
         ('check.number("per_item"', 'verdict = check.number("per_item"', "ends with check.number"),
         ('answers all its images at once.")', 'answers all its images at once.");', "ends with check.number"),
         ("per_item_ms = ...  # ms for one image\n", "", "learners find no 'per_item_ms' here"),
+        ("per_item_ms, 5, unit", "[per_item_ms, other_ms], 5, unit", "learners find no 'other_ms' here"),
         ('    """Return images per second when a batch of `batch_size` takes `batch_ms`."""\n', "", "learners find no"),
         ("### BEGIN SOLUTION\nper_item_ms = 160 / 32", "per_item_ms = 160 / 32", "do not pair"),
         ('# %%\nimport time', '# %%\n### BEGIN SOLUTION\n### END SOLUTION\nimport time', "in a cell that is no answer"),
