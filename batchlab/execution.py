@@ -16,6 +16,8 @@ from nbformat.notebooknode import NotebookNode
 
 CELL_TIMEOUT_S = 600
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TRACEBACK_LINES = 25
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|tmp|var/folders)/[\w.-]+")
 IMAGE = re.compile(r"data:image/[^\"')\s]+")
@@ -49,7 +51,8 @@ def run(notebook: NotebookNode, folder: Path, environment: Mapping[str, str] | N
     try:
         client.execute(env={**os.environ, **(environment or {})})
     except CellExecutionError as error:
-        raise ExecutionError(f"{_failed(notebook)} raised {error.ename}: {error.evalue}\n{error.traceback}") from error
+        where = "\n".join(ANSI.sub("", str(error.traceback)).splitlines()[:TRACEBACK_LINES])
+        raise ExecutionError(f"{_failed(notebook)} raised {error.ename}: {error.evalue}\n{where}") from error
     except (CellTimeoutError, DeadKernelError) as error:
         raise ExecutionError(f"{_failed(notebook)}: {str(error).strip().splitlines()[0]}") from error
     return notebook

@@ -1,7 +1,6 @@
 """Which labs the notebook tests run on, and where their notebooks lie.
 
-The labs are those of the project; while there are none, the fixture lab takes their place, so that the harness itself
-is always proven.
+The labs are those of the project, and the fixture lab beside them, so that the harness itself is always proven.
 """
 
 import os
@@ -72,13 +71,11 @@ class LabUnderTest:
 
 
 def labs() -> list[LabUnderTest]:
-    """Return the project's labs, or the fixture lab; ``BATCHLAB_TEST_LABS=00,01`` chooses some."""
-    paths = sorted((PROJECT / "solutions").glob("[0-9][0-9]_*.py"))
-    if not paths:
-        folder = FIXTURES
-        paths = sorted((FIXTURES / "solutions").glob("*.py"))
-    else:
-        folder = PROJECT / "tests"
-        wanted = tuple(name for name in os.environ.get("BATCHLAB_TEST_LABS", "").split(",") if name)
-        paths = [path for path in paths if path.stem.startswith(wanted or "")]
-    return [LabUnderTest(path, folder / "wrong_answers" / f"{path.stem}.toml") for path in paths]
+    """Return the fixture lab and the project's labs; ``BATCHLAB_TEST_LABS=00,01`` chooses some of these."""
+    wanted = tuple(name for name in os.environ.get("BATCHLAB_TEST_LABS", "").split(",") if name)
+    found = []
+    for folder, solutions in ((FIXTURES, FIXTURES / "solutions"), (PROJECT / "tests", PROJECT / "solutions")):
+        for path in sorted(solutions.glob("[0-9][0-9]_*.py")):
+            if folder == FIXTURES or path.stem.startswith(wanted or ""):
+                found.append(LabUnderTest(path, folder / "wrong_answers" / f"{path.stem}.toml"))
+    return found
