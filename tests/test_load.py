@@ -284,3 +284,24 @@ def test_load_never_brings_locust_into_this_process():
         "assert 'locust' not in sys.modules; assert not m.is_module_patched('socket')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.server
+def test_triton_s_own_counters_agree_with_the_client(tmp_path, monkeypatch):
+    from batchlab import server as triton
+
+    with triton.start(["null"]) as server:
+        run = open_loop(server, "null", poisson(100, 2, seed=5), workers=2, max_lateness_ms=LOOSE_MS, progress=False)
+        clients = closed_loop(server, "null", clients=2, seconds=1, warmup_s=0, progress=False)
+        sizes = Arrivals([0.0, 0.1, 0.2], 0.3, sizes=[1, 128, 7], size_name="batch_size")
+        mixed = open_loop(server, "null", sizes, max_lateness_ms=LOOSE_MS, progress=False)
+        with pytest.raises(triton.ModelError, match="nosuch"):
+            open_loop(server, "nosuch", poisson(100, 1, seed=5), progress=False)
+    assert run.valid, run.invalid
+    assert run.errors == clients.errors == {}
+    assert run.server.requests == len(run.samples) == len(poisson(100, 2, seed=5))
+    assert clients.server.requests == len(clients.samples)
+    # What the client waits for holds what the server says it took.
+    assert run.mean_latency_ms > run.server.server_ms
+    assert mixed.server.batches == {1: 1, 7: 1, 128: 1}
+    assert mixed.samples["batch_size"].sum() == mixed.server.inferences == 136
