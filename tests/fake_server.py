@@ -91,7 +91,11 @@ class FakeServer:
 
     def __init__(self, inputs=None, max_batch_size=8, **settings):
         self.process = subprocess.Popen(
-            [sys.executable, __file__, json.dumps(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # an interrupt of the client is none of the server
         )
         self.url = f"127.0.0.1:{self.process.stdout.readline().strip()}"
         self.inputs = inputs or [{"name": "item", "datatype": "INT32", "shape": [-1, 1]}]
