@@ -22,7 +22,7 @@ def missing(value: Any) -> bool:
     """Whether a variable still holds its placeholder: ``...``, None, or a collection with such a gap."""
     if value is ... or value is None:
         return True
-    if isinstance(value, Mapping):
+    if type(value) is dict:
         value = list(value.values())
     if type(value) in (list, tuple, set):
         return len(value) > 0 and any(item is ... or item is None for item in value)
@@ -48,6 +48,8 @@ def shown(value: Any) -> str:
 
 def number(value: Any) -> float | str:
     """Return the value as a finite float, or a sentence that says why it is not one number."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, (bool, np.bool_)):

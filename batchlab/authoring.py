@@ -27,7 +27,7 @@ from nbgrader.preprocessors import (
 from traitlets.config import Config
 
 from batchlab import course, execution, lint, workspace
-from batchlab.source import KINDS, AuthoringError, Source, read
+from batchlab.source import AuthoringError, Source, read
 
 __all__ = ["AuthoringError", "build_all", "build_lab", "build_solution", "check", "nbgrader_config", "sources"]
 
@@ -89,7 +89,7 @@ def build_lab(source: Source | Path) -> NotebookNode:
         AuthoringError: the source breaks the contract, or nbgrader refuses it.
     """
     source = checked(source) if isinstance(source, Path) else source
-    notebook = _notebook(source)
+    notebook = source.notebook()
     try:
         for step in TO_LAB:
             notebook, _ = step(config=nbgrader_config()).preprocess(notebook, {})
@@ -106,7 +106,7 @@ def build_solution(source: Source | Path, execute: bool = True) -> NotebookNode:
             does not earn all points.
     """
     source = checked(source) if isinstance(source, Path) else source
-    notebook = _notebook(source)
+    notebook = source.notebook()
     if not execute:
         return notebook
     try:
@@ -115,7 +115,7 @@ def build_solution(source: Source | Path, execute: bool = True) -> NotebookNode:
         execution.scrub(notebook)
     except execution.ExecutionError as error:
         raise AuthoringError(f"{source.where()}: {error}") from error
-    notebook.metadata = _metadata(source)
+    notebook.metadata = source.notebook_metadata()
     told = execution.verdicts(notebook)
     for question, maximum in source.info().points.items():
         points, words = told.get(question, (0.0, "no verdict"))
@@ -203,34 +203,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _notebook(source: Source) -> NotebookNode:
-    """Return the source as a notebook with nbgrader's metadata, unexecuted."""
-    notebook = nbformat.v4.new_notebook(metadata=_metadata(source))
-    for cell, cell_id in zip(source.cells, source.cell_ids(), strict=True):
-        new = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}.get(cell.cell_type)
-        if new is None:
-            raise AuthoringError(f"{source.where(cell)}: a {cell.cell_type} cell; use code or [markdown].")
-        node = new(cell.text, id=cell_id)
-        if cell.tags:
-            node.metadata["tags"] = list(cell.tags)
-        if cell.kind:
-            node.metadata["nbgrader"] = {**KINDS[cell.kind], "task": False, "schema_version": 3, "grade_id": cell.gid}
-        if cell.points is not None:
-            node.metadata["nbgrader"]["points"] = cell.points
-        notebook.cells.append(node)
-    return notebook
-
-
-def _metadata(source: Source) -> NotebookNode:
-    return nbformat.from_dict(
-        {
-            "batchlab": {"lab": source.lab, **source.header},
-            "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        }
-    )
 
 
 def _bare(notebook: NotebookNode) -> NotebookNode:

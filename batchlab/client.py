@@ -28,13 +28,16 @@ class Client:
         url, grpc_url, metrics_url: ``host:port``, without a scheme.
     """
 
-    embedded = False
-
     def __init__(self, url: str, grpc_url: str, metrics_url: str) -> None:
         self.url, self.grpc_url, self.metrics_url = url, grpc_url, metrics_url
         self._endpoint = Endpoint(url, self._obituary)
         self._metrics = Endpoint(metrics_url, self._obituary)
         self._signatures: dict[str, Signature] = {}
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this process's own server answers here."""
+        return False
 
     @property
     def _log(self) -> Path | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from batchlab import embedded, supervisor, triton_log, wheel, workspace
 from batchlab.embedded import Embedded
@@ -60,7 +61,7 @@ def start(options: Options, reuse: bool, timeout_s: float) -> Embedded:
         for found in embedded.mine():
             if not found.running:
                 found.stop()
-            elif reuse and Options(**_tuples(found.options)) == options:
+            elif reuse and found.options == _plain(options):
                 return found
         for _ in range(PORT_TRIES - 1):
             with contextlib.suppress(_PortLostError):
@@ -139,7 +140,7 @@ def _supervised(folder: Path, options: Options, ports: tuple[int, int, int]) -> 
     os.close(reader)
     server = Embedded(
         folder=folder,
-        options=asdict(options),
+        options=_plain(options),
         ports=ports,
         prefix=embedded.prefix_of(folder),
         owner=os.getpid(),
@@ -194,5 +195,7 @@ def _start_lock() -> Iterator[None]:
         yield
 
 
-def _tuples(values: dict[str, object]) -> dict[str, object]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+def _plain(options: Options) -> dict[str, Any]:
+    # As it comes back from JSON, where a tuple is a list.
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
+    return plain

@@ -129,8 +129,9 @@ def _entry(line: str) -> Entry | None:
         return None
     try:
         entry = Entry(**{f.name: values[f.name] for f in fields(Entry)})
-        # Points are added up, so that a line changed by hand must not bring text or NaN into the sum.
-        whole = 0 <= float(entry.points) <= float(entry.maximum)
-    except (KeyError, TypeError, ValueError):
+    except KeyError:
         return None
-    return entry if whole and isinstance(entry.lab, str) and isinstance(entry.question, str) else None
+    # Points are added up and texts are shown, so that a line changed by hand must not bring NaN or a list into them.
+    numbers = all(type(value) in (int, float) for value in (entry.points, entry.maximum))
+    texts = all(isinstance(value, str) for value in (entry.lab, entry.question, entry.state, entry.answer))
+    return entry if numbers and texts and 0 <= entry.points <= entry.maximum else None

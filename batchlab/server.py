@@ -57,12 +57,11 @@ def start(
         server.load_missing(models)
         return server
     folder = Path(repository).expanduser().resolve() if repository else workspace.repository_dir()
-    options = launch.Options(
-        str(folder), None if rate_limit is None else tuple(rate_limit), tuple(extra_args), tuple(ports)
-    )
+    options = launch.Options(str(folder), None if rate_limit is None else tuple(rate_limit), tuple(extra_args), ports)
     known = {found.folder for found in embedded.mine()}
     process = launch.start(options, reuse, timeout_s)
-    server = Server(*(f"{launch.HOST}:{port}" for port in process.ports), process)
+    http, grpc, metrics = (f"{launch.HOST}:{port}" for port in process.ports)
+    server = Server(http, grpc, metrics, process)
     try:
         server.load_missing(models)
     except BaseException:

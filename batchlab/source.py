@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
+import nbformat
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.notebooknode import NotebookNode
@@ -114,6 +115,38 @@ class Source:
             seen[key] = seen.get(key, 0) + 1
             ids.append(hashlib.sha256(f"{key}\n{seen[key]}".encode()).hexdigest()[:12])
         return ids
+
+    def notebook(self) -> NotebookNode:
+        """Return the source as a notebook with nbgrader's metadata, solutions in, not executed.
+
+        Raises:
+            AuthoringError: a cell that is neither code nor Markdown.
+        """
+        notebook = nbformat.v4.new_notebook(metadata=self.notebook_metadata())
+        makers = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+        for cell, cell_id in zip(self.cells, self.cell_ids(), strict=True):
+            if cell.cell_type not in makers:
+                raise AuthoringError(f"{self.where(cell)}: a {cell.cell_type} cell; use code or [markdown].")
+            node = makers[cell.cell_type](cell.text, id=cell_id)
+            if cell.tags:
+                node.metadata["tags"] = list(cell.tags)
+            if cell.kind:
+                node.metadata["nbgrader"] = {**KINDS[cell.kind], "task": False, "schema_version": 3}
+                node.metadata["nbgrader"]["grade_id"] = cell.gid
+                if cell.points is not None:
+                    node.metadata["nbgrader"]["points"] = cell.points
+            notebook.cells.append(node)
+        return notebook
+
+    def notebook_metadata(self) -> NotebookNode:
+        """Return the metadata of the lab's notebooks, free of anything that a machine or a run would change."""
+        return nbformat.from_dict(
+            {
+                "batchlab": {"lab": self.lab, **self.header},
+                "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+                "language_info": {"name": "python"},
+            }
+        )
 
 
 def read(path: Path) -> Source:

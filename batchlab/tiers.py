@@ -27,7 +27,7 @@ def tier(config: dict[str, Any], embedded: bool, lookup: Callable[[str], dict[st
     if steps:
         parts = {tier(lookup(step["model_name"]), embedded, lookup) for step in steps}
         # One played-back step makes the whole answer's time a played-back one.
-        return next((name for name in ("emulated", "gpu") if name in parts), "cpu")  # type: ignore[return-value]
+        return next((name for name in ("emulated", "gpu") if name in parts), "cpu")
     if parameters(config).get("device") == "cpu" or (embedded and backend == "onnxruntime"):
         return "cpu"
     kinds = {group.get("kind") for group in config.get("instance_group", [])}

@@ -14,11 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchlab import changes
 from batchlab.arrivals import Arrivals
 from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run
 from batchlab.points import Knobs, Point, PointLog, Search
-from batchlab.repository import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
+from batchlab.repository import ModelConfig
 from batchlab.slo import Slo, min_requests, verdict
 
 if TYPE_CHECKING:
@@ -187,19 +188,15 @@ class Tuner:
 
 def configured(config: ModelConfig, knobs: Knobs) -> ModelConfig:
     """Return `config` with its batcher and instances set to `knobs`; everything else stays."""
-    policy = QueuePolicy(max_queue_size=knobs.max_queue_size) if knobs.max_queue_size else None
-    batching = DynamicBatching(max_queue_delay_microseconds=knobs.max_delay_us, default_queue_policy=policy)
-    kinds = [group.kind for group in config.instance_groups]
-    group = InstanceGroup(
-        count=knobs.instances,
-        kind=kinds[0] if kinds else "KIND_AUTO",
-        gpus=config.instance_groups[0].gpus if kinds else (),
-    )
-    return config.replace(
-        max_batch_size=knobs.max_batch_size,
-        dynamic_batching=batching if knobs.batching else None,
-        instance_groups=(group,),
-    )
+    wanted: dict[str, Any] = {"max_batch_size": knobs.max_batch_size, "instances": knobs.instances}
+    if not knobs.batching:
+        wanted["dynamic_batching"] = None
+    else:
+        wanted["max_queue_delay_microseconds"] = knobs.max_delay_us
+        # A limit of 0 is left unsaid: Triton schedules differently as soon as any queue policy is set.
+        if knobs.max_queue_size:
+            wanted["max_queue_size"] = knobs.max_queue_size
+    return changes.apply(config, wanted)
 
 
 def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: int = 1) -> Drive:

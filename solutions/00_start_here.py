@@ -71,6 +71,7 @@ triton.metadata("text_classifier")
 # A **request** is one question put to the server, and its answer.
 # Ours carries one text.
 
+
 # %%
 def ask(text):
     answer = triton.infer("text_classifier", {"text": np.array([[text.encode()]], dtype=object)})
@@ -120,6 +121,7 @@ print(f"fastest {min(latencies_ms):.1f} ms, mean {np.mean(latencies_ms):.1f} ms,
 # **Your turn.** Write the percentile as a function.
 # Definition: the smallest value in the list such that at least `percent` of all values are less than or equal to it.
 # No interpolation: a latency that nobody saw is not a latency.
+
 
 # %% gid="percentile" kind="answer"
 def percentile_of(values, percent):
@@ -274,6 +276,7 @@ predicted_batch_ms = ...
 ### BEGIN SOLUTION
 predicted_batch_ms = 8
 ### END SOLUTION
+
 
 # %%
 def device_ms(batch):

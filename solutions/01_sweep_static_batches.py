@@ -55,7 +55,7 @@ plots.use_style()
 
 # %% tags=["nbval-ignore-output"]
 vision.build()
-triton = server.start(["resnet50", "resnet50_v100_eager", "resnet50_t4_trt", "bert_large_t4"])
+triton = server.start(["resnet50", "resnet50_v100", "resnet50_t4_trt", "bert_large_t4"])
 print(f"Triton {triton.version} at {triton.url}: {', '.join(triton.loaded())}")
 
 # %% [markdown]
@@ -74,6 +74,7 @@ print(triton.config("resnet50").to_pbtxt())
 # %% tags=["nbval-ignore-output"]
 names, photographs = vision.photographs()
 ax = plots.photographs(photographs, names)
+
 
 # %%
 def classify(images):
@@ -106,6 +107,7 @@ predicted_single_ms = 30
 # Send the same batch `repeats` times, one after the other, and return the latencies in milliseconds.
 # `vision.images(batch_size)` gives you the batch.
 # `time.perf_counter()` is the clock to use; send one request first that you do not count.
+
 
 # %% gid="time_batches" kind="answer"
 def time_batches(send, batch_size, repeats):
@@ -144,7 +146,7 @@ def try_client(client):
 check.that("time_batches", time_batches, test=try_client)
 
 # %% tags=["nbval-ignore-output"]
-single_ms = (time_batches(classify, 1, 20) or [np.nan])
+single_ms = time_batches(classify, 1, 20) or [np.nan]
 single = triton.infer("resnet50", {"image": vision.images(1)})
 print(f"one image: median {np.median(single_ms):.1f} ms")
 
@@ -167,6 +169,7 @@ check.prediction("predict_single", predicted_single_ms, measured=cpu.runs[1].per
 #
 # **Your turn.** From the mean latency of one batch, compute two numbers:
 # the milliseconds of computing per image, and the images per second.
+
 
 # %% gid="rates" kind="answer"
 def rates(batch_size, batch_ms):
@@ -211,6 +214,7 @@ print("On this processor a batch of 128 takes more than 20 times as long as one 
 #
 # **Your turn.** Write it.
 
+
 # %% gid="knee" kind="answer"
 def knee(throughput_ips, share=0.9):
     """Return the smallest batch size whose throughput is at least `share` of the best.
@@ -244,10 +248,12 @@ check.function(
 # The server and the client are as real as before.
 
 # %% tags=["nbval-ignore-output"]
-EMULATED = ["resnet50_v100_eager", "resnet50_t4_trt", "bert_large_t4"]
+EMULATED = ["resnet50_v100", "resnet50_t4_trt", "bert_large_t4"]
 profiles = {name: load_profiles()[triton.provenance(name).profile] for name in EMULATED}
-pd.DataFrame({name: [p.model, p.gpu, p.precision, p.framework, p.scope] for name, p in profiles.items()},
-             index=["model", "GPU", "precision", "framework", "scope"]).T
+pd.DataFrame(
+    {name: [p.model, p.gpu, p.precision, p.framework, p.scope] for name, p in profiles.items()},
+    index=["model", "GPU", "precision", "framework", "scope"],
+).T
 
 # %% [markdown]
 # On one of them a batch of 128 answers tens of times as many items per second as single requests.
@@ -281,7 +287,7 @@ check.choice(
 )
 
 # %%
-assert gains["resnet50_v100_eager"] > 10
+assert gains["resnet50_v100"] > 10
 assert gains["bert_large_t4"] < 1.5
 print("Eager on a V100 gains more than tenfold, BERT-large on a T4 less than a half more.")
 
@@ -306,6 +312,7 @@ pd.Series({name: s.knee() for name, s in {"resnet50 (cpu)": cpu, **sweeps}.items
 # What remains is the cost per item, and no batch can go below it.
 #
 # **Your turn.** Find both costs from two measurements.
+
 
 # %% gid="affine" kind="answer"
 def fixed_and_per_item(b1, t1_ms, b2, t2_ms):
@@ -354,7 +361,7 @@ check.prediction("interpolate", predicted_a100_ms, measured=a100.latency_ms(32),
 ax = plots.fixed_and_per_item(a100)
 
 # %% [markdown]
-# Where the orange part is large, a batch pays.
+# Where the yellow part is large, a batch pays.
 # That is **overhead bound**: the device waits for its orders.
 # Where only the blue part is left, it is **compute bound**, and a larger batch only makes people wait.
 #
@@ -366,6 +373,7 @@ ax = plots.fixed_and_per_item(a100)
 # **Your turn.** Write the choice as a function.
 # It gets the allowed batch sizes, the latency of each, and the limit.
 # If no size keeps the limit, return `None`.
+
 
 # %% gid="choose" kind="answer"
 def choose_batch(latency_ms, limit_ms):

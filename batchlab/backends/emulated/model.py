@@ -20,6 +20,7 @@ import stat
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -31,7 +32,7 @@ NS_PER_MS = 1_000_000
 class TritonPythonModel:
     """One instance of an emulated model."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the curve and open the device.
 
         Raises:
@@ -47,7 +48,7 @@ class TritonPythonModel:
         except (ValueError, OSError) as error:
             raise pb_utils.TritonModelException(str(error)) from error
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> list[Any]:
         """Answer a batch at the moment at which the device would have been done with it."""
         entry_ns = time.monotonic_ns()
         rows = [pb_utils.get_input_tensor_by_name(request, "item").as_numpy().shape[0] for request in requests]
@@ -60,7 +61,7 @@ class TritonPythonModel:
         self.device.occupy(entry_ns, int(busy_ms * NS_PER_MS))
         return responses
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Close the device."""
         self.device.close()
 
@@ -72,12 +73,12 @@ class Device:
     The operating system releases the lock when a holder dies.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"parameter device is {name!r}; name it with letters, digits, '-', '_' and '.'.")
         self.file = os.open(device_folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def occupy(self, entry_ns, busy_ns):
+    def occupy(self, entry_ns: int, busy_ns: int) -> None:
         """Wait for the device, keep it busy, and return at the deadline.
 
         The deadline counts from when work could start, not from when this process woke up, so that delays of the
@@ -96,19 +97,19 @@ class Device:
         finally:
             fcntl.flock(self.file, fcntl.LOCK_UN)
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the file; it stays, empty of meaning, for the next one."""
         with contextlib.suppress(OSError):
             os.close(self.file)
 
-    def _free_since_ns(self):
+    def _free_since_ns(self) -> int:
         try:
             return int(os.pread(self.file, 20, 0))
         except ValueError:
             return 0
 
 
-def device_folder():
+def device_folder() -> Path:
     """Return the folder of the devices' files, of this user alone.
 
     Raises:
@@ -127,7 +128,7 @@ def device_folder():
     return folder
 
 
-def parse_curve(text):
+def parse_curve(text: str) -> tuple[np.ndarray, np.ndarray]:
     """Return batch sizes and latencies in ms, both ascending in size, from ``"1:12.66,2:12.82"``.
 
     Raises:
@@ -143,7 +144,7 @@ def parse_curve(text):
     return np.array(sizes), np.array([ms for _, ms in points])
 
 
-def check_reach(model, max_batch_size, sizes):
+def check_reach(model: str, max_batch_size: int, sizes: np.ndarray) -> None:
     """Refuse batches that nobody measured: a curve is never drawn out beyond its ends.
 
     Raises:
@@ -158,7 +159,7 @@ def check_reach(model, max_batch_size, sizes):
         raise ValueError(f"curve_ms of {model} begins at batch {sizes[0]}; it must begin at 1, the smallest batch.")
 
 
-def answer(rows, total, busy_ms):
+def answer(rows: int, total: int, busy_ms: float) -> Any:
     """Return the response to a request of `rows` items; 0 stands for a request without a batch dimension."""
     shape = (rows, 1) if rows else (1,)
     return pb_utils.InferenceResponse(

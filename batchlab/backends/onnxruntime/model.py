@@ -12,6 +12,7 @@ Source of the names: README.md and ``src/onnxruntime.cc``, triton-inference-serv
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -27,7 +28,7 @@ LEVELS = {
 class TritonPythonModel:
     """One instance of an ONNX model."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Load ``model.onnx``.
 
         Raises:
@@ -52,7 +53,7 @@ class TritonPythonModel:
         check_names(config["name"], "input", self.inputs, [node.name for node in self.session.get_inputs()])
         check_names(config["name"], "output", self.outputs, [node.name for node in self.session.get_outputs()])
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> list[Any]:
         """Compute all requests in one run where they allow it; a request that fails does so alone."""
         feeds = [self._feed(request) for request in requests]
         if not self.batched or len({signature(feed) for feed in feeds}) > 1:
@@ -68,7 +69,7 @@ class TritonPythonModel:
         parts = [np.split(result, rows[:-1]) for result in results]
         return [self._response([part[number] for part in parts]) for number in range(len(feeds))]
 
-    def _feed(self, request):
+    def _feed(self, request: Any) -> dict[str, np.ndarray]:
         feed = {}
         for name in self.inputs:
             array = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
@@ -76,18 +77,18 @@ class TritonPythonModel:
             feed[name] = np.char.decode(array.astype(bytes), "utf-8").astype(object) if array.dtype == object else array
         return feed
 
-    def _alone(self, feed):
+    def _alone(self, feed: dict[str, np.ndarray]) -> Any:
         try:
             return self._response(self.session.run(self.outputs, feed))
         except Exception as error:
             return failure(error)
 
-    def _response(self, results):
+    def _response(self, results: list[np.ndarray]) -> Any:
         pairs = zip(self.outputs, results, strict=True)
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, np.ascontiguousarray(part)) for name, part in pairs])
 
 
-def options(config):
+def options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     """Return ONNX Runtime's session options for a Triton configuration.
 
     Raises:
@@ -104,7 +105,7 @@ def options(config):
     return chosen
 
 
-def number(config, name):
+def number(config: dict[str, Any], name: str) -> int:
     """Return a parameter as a whole number, 0 where it is not given."""
     text = config.get("parameters", {}).get(name, {}).get("string_value", "0")
     if not text.isdecimal():
@@ -112,7 +113,7 @@ def number(config, name):
     return int(text)
 
 
-def check_names(model, what, configured, real):
+def check_names(model: str, what: str, configured: list[str], real: list[str]) -> None:
     """Refuse a configuration whose inputs or outputs the ONNX model does not have.
 
     Raises:
@@ -126,11 +127,11 @@ def check_names(model, what, configured, real):
         )
 
 
-def signature(feed):
+def signature(feed: dict[str, np.ndarray]) -> tuple[Any, ...]:
     """Return what must agree for requests to be computed together: types, and shapes but for the batch."""
     return tuple((name, array.dtype.str, array.shape[1:]) for name, array in feed.items())
 
 
-def failure(error):
+def failure(error: Exception) -> Any:
     """Return the response of a request that could not be computed."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"ONNX Runtime: {error}"))

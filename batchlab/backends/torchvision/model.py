@@ -11,6 +11,7 @@ An instance of ``KIND_GPU`` uses the GPU that Triton gives it.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -24,7 +25,7 @@ DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 class TritonPythonModel:
     """One instance of ResNet-50."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Build the model and run it once, so that the first request does not pay for the warm-up.
 
         Raises:
@@ -32,7 +33,7 @@ class TritonPythonModel:
         """
         import torch
 
-        from batchlab import vision
+        from batchlab.vision import torch_model
 
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
@@ -40,14 +41,14 @@ class TritonPythonModel:
         self.device = torch.device(chosen_device(args, parameters, torch))
         self.dtype = chosen_precision(parameters, torch, self.device)
         weights = Path(args["model_repository"]) / args["model_version"] / "weights.pt"
-        model = vision.torch_model(weights if weights.is_file() else None)
+        model = torch_model(weights if weights.is_file() else None)
         self.model = model.eval().to(self.device, self.dtype, memory_format=torch.channels_last)
         self.mean, self.deviation = (
             torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, DEVIATION)
         )
         self._scores(np.zeros((1, 224, 224, 3), np.uint8))
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> list[Any]:
         """Compute all requests in one batch."""
         images = [pb_utils.get_input_tensor_by_name(request, "image").as_numpy() for request in requests]
         try:
@@ -58,7 +59,7 @@ class TritonPythonModel:
         parts = np.split(scores, np.cumsum([len(part) for part in images])[:-1])
         return [pb_utils.InferenceResponse([pb_utils.Tensor("scores", part)]) for part in parts]
 
-    def _scores(self, images):
+    def _scores(self, images: np.ndarray) -> np.ndarray:
         torch = self.torch
         with torch.inference_mode():
             # The bytes travel as they are; a channels-last view of them needs no copy.
@@ -69,7 +70,7 @@ class TritonPythonModel:
             return scores.float().cpu().numpy()
 
 
-def chosen_device(args, parameters, torch):
+def chosen_device(args: dict[str, str], parameters: dict[str, str], torch: Any) -> str:
     """Return the torch device of this instance.
 
     Raises:
@@ -85,7 +86,7 @@ def chosen_device(args, parameters, torch):
     return f"cuda:{args['model_instance_device_id']}"
 
 
-def chosen_precision(parameters, torch, device):
+def chosen_precision(parameters: dict[str, str], torch: Any, device: Any) -> Any:
     """Return the torch type to compute in.
 
     Raises:
