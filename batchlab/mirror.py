@@ -51,7 +51,8 @@ class Mirror:
                 except (TypeError, ValueError) as error:
                     if isinstance(error, RepositoryError):
                         raise
-                    raise RepositoryError(f"{type(self).__name__}.{ours} is {value!r}: {error}.") from error
+                    takes = _takes(message.DESCRIPTOR.fields_by_name[name])
+                    raise RepositoryError(f"{self._label(ours)} is {value!r}: it takes {takes}.") from error
             elif value:
                 raise RepositoryError(f"{type(message).__name__} has no {name!r}, yet it is set to {value!r}. Drop it.")
         return message
@@ -136,6 +137,11 @@ class Mirror:
 
 def _text(message: Message) -> str:
     return text_format.MessageToString(message, as_one_line=True, use_short_repeated_primitives=True)
+
+
+def _takes(field: Any) -> str:
+    named = {field.TYPE_STRING: "text", field.TYPE_BOOL: "True or False"}
+    return named.get(field.type, f"what the schema calls {field.name}")
 
 
 def _fill(message: Any, name: str, value: Any) -> None:
