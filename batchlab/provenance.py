@@ -91,7 +91,10 @@ class Provenance:
         parts = [TIER_NOTES[self.tier], self.model]
         if self.profile:
             parts.append(f"profile {self.profile}")
-        parts += [self.server, str(self.machine), self.date[:10]]
+        parts += [self.server, str(self.machine)]
+        if self.seed is not None:
+            parts.append(f"seed {self.seed}")
+        parts.append(self.date[:10])
         return " | ".join(part for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:

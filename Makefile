@@ -1,0 +1,50 @@
+# Batchlab's commands. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+# Extra options for single targets, for example: make lab OPTIONS=--no-browser, make test OPTIONS="-k doctor"
+OPTIONS ?=
+
+.PHONY: help lab test setup doctor labs solutions bench lint format constraints clean
+
+help:  ## List these targets
+	@echo "Batchlab. Start with 'make lab'."
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+lab: setup  ## Set up what is missing, then open JupyterLab on the first lab
+	@$(PY) -m batchlab labs $(OPTIONS)
+
+test: setup lint  ## Set up what is missing, then run every check and test
+	@$(PY) -m pytest $(OPTIONS)
+
+setup:  ## Create .venv from the pinned requirements; does nothing when it is up to date
+	@scripts/setup
+
+doctor:  ## Say in one table what this machine can do, and what to do about each lack
+	@if [ -x $(PY) ]; then $(PY) -m batchlab doctor $(OPTIONS); else python3 -m batchlab doctor $(OPTIONS); fi
+
+labs: setup  ## Build labs/*.ipynb from solutions/*.py
+	@$(PY) -m batchlab.authoring labs $(OPTIONS)
+
+solutions: setup  ## Execute solutions/*.py into solutions/*.ipynb, outputs kept
+	@$(PY) -m batchlab.authoring solutions $(OPTIONS)
+
+bench: setup  ## Measure the timing goals; tables on screen, CSV files in build/bench/
+	@$(PY) -m benchmarks $(OPTIONS)
+
+lint: setup  ## Style, format and types: ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: setup  ## Let ruff mend style and format
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+constraints:  ## Resolve requirements.txt afresh into constraints.txt (downloads everything again)
+	@scripts/write-constraints
+
+clean:  ## Delete what was built; never your my_labs/ nor your runs
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './my_labs/*' -prune -exec rm -rf {} +

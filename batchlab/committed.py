@@ -1,0 +1,74 @@
+"""The models whose ``config.pbtxt`` is committed to ``triton_repo/``: this list is what those files say."""
+
+from batchlab.configuration import InstanceGroup, ModelConfig, TensorSpec
+from batchlab.profiles import emulated_config, load_profiles
+
+LARGEST_BATCH = 128
+# Model on emulated device: the published profile that it plays.
+EMULATED = {
+    "resnet50_t4_eager": "rn50-amp-t4-eager",
+    "resnet50_t4_trt": "rn50-fp16-t4-triton",
+    "resnet50_v100": "rn50-amp-v100-eager",
+    "resnet50_a10": "rn50-fp16-a10",
+    "resnet50_a10_int8": "rn50-int8-a10",
+    "resnet50_a30": "rn50-fp16-a30",
+    "resnet50_a100": "rn50-fp16-a100",
+    "resnet50_a100_int8": "rn50-int8-a100",
+    "bert_t4": "bertbase128-fp16-t4",
+    "bert_t4_int8": "bertbase128-int8-t4",
+    "bert_l4": "bertbase128-fp16-l4",
+    "bert_l4_int8": "bertbase128-int8-l4",
+    "bert_a100": "bertbase128-fp16-a100",
+    "bert_large_t4": "bertlarge384-fp16-t4",
+    "bert_large_a100": "bertlarge384-fp16-a100",
+}
+ONE_ON_CPU = (InstanceGroup(count=1, kind="KIND_CPU"),)
+ONE_ON_GPU = (InstanceGroup(count=1, kind="KIND_GPU"),)
+
+
+def configurations() -> list[ModelConfig]:
+    """Return every committed configuration, in the order in which a reader meets them."""
+    return [null(), resnet50(), resnet50_cuda(), *emulated()]
+
+
+def null() -> ModelConfig:
+    """A model that answers at once with what it was sent: what it costs is the harness itself."""
+    item = TensorSpec("item", "INT32", (1,))
+    return ModelConfig(
+        name="null",
+        backend="python",
+        max_batch_size=LARGEST_BATCH,
+        inputs=(item,),
+        outputs=(item,),
+        instance_groups=ONE_ON_CPU,
+    )
+
+
+def resnet50() -> ModelConfig:
+    """ResNet-50 in ONNX, on the processor: photographs in, one score for each of ImageNet's 1000 classes out."""
+    return ModelConfig(
+        name="resnet50",
+        backend="onnxruntime",
+        max_batch_size=LARGEST_BATCH,
+        inputs=(TensorSpec("image", "UINT8", (224, 224, 3)),),
+        outputs=(TensorSpec("scores", "FP32", (1000,), label_filename="labels.txt"),),
+        instance_groups=ONE_ON_CPU,
+    )
+
+
+def resnet50_cuda() -> ModelConfig:
+    """The same network on an NVIDIA GPU, through torch: needs no Docker."""
+    return ModelConfig(
+        name="resnet50_cuda",
+        backend="torchvision",
+        max_batch_size=LARGEST_BATCH,
+        inputs=(TensorSpec("image", "UINT8", (224, 224, 3)),),
+        outputs=(TensorSpec("scores", "FP32", (1000,)),),
+        instance_groups=ONE_ON_GPU,
+    )
+
+
+def emulated() -> list[ModelConfig]:
+    """Models on emulated GPUs, one device for each GPU, in batches as they come: how to group is for the labs."""
+    profiles = load_profiles()
+    return [emulated_config(profiles[profile], name=name) for name, profile in EMULATED.items()]

@@ -1,0 +1,38 @@
+"""One function per picture; each draws into `ax` (or makes its own), returns it, and leaves the global style alone.
+
+Every picture carries the tier and the provenance of its numbers at its foot.
+"""
+
+from batchlab.plots.canvas import PlotError, use_style
+from batchlab.plots.configurations import pareto, slo_surface
+from batchlab.plots.inside import batch_histogram, time_in_server
+from batchlab.plots.palette import COLOURS, shades
+from batchlab.plots.requests import closed_against_open, latency_ecdf, latency_histogram, request_timeline
+from batchlab.plots.sweeps import (
+    fixed_and_per_item,
+    latency_against_batch,
+    throughput_against_batch,
+    throughput_latency,
+)
+from batchlab.plots.traffic import p99_against_rate, rate_over_time
+
+__all__ = [
+    "COLOURS",
+    "PlotError",
+    "batch_histogram",
+    "closed_against_open",
+    "fixed_and_per_item",
+    "latency_against_batch",
+    "latency_ecdf",
+    "latency_histogram",
+    "p99_against_rate",
+    "pareto",
+    "rate_over_time",
+    "request_timeline",
+    "shades",
+    "slo_surface",
+    "throughput_against_batch",
+    "throughput_latency",
+    "time_in_server",
+    "use_style",
+]

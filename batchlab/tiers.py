@@ -1,0 +1,34 @@
+"""Which tier a model on a running server belongs to, read from its configuration."""
+
+from collections.abc import Callable
+from typing import Any
+
+from batchlab.provenance import Tier
+
+
+def parameters(config: dict[str, Any]) -> dict[str, str]:
+    """Return a configuration's parameters as plain text values."""
+    return {key: str(value.get("string_value", "")) for key, value in config.get("parameters", {}).items()}
+
+
+def tier(config: dict[str, Any], embedded: bool, lookup: Callable[[str], dict[str, Any]]) -> Tier:
+    """Return where the time of a model's answers comes from.
+
+    Args:
+        config: Triton's JSON of the configuration it runs, in which ``KIND_AUTO`` is already settled.
+        embedded: whether this is our embedded server, whose `onnxruntime` backend computes on the processor even
+            where there is a GPU.
+        lookup: gives the configuration of another model, for the steps of an ensemble.
+    """
+    backend = config.get("backend", "")
+    if backend == "emulated":
+        return "emulated"
+    steps = config.get("ensemble_scheduling", {}).get("step", [])
+    if steps:
+        parts = {tier(lookup(step["model_name"]), embedded, lookup) for step in steps}
+        # One played-back step makes the whole answer's time a played-back one.
+        return next((name for name in ("emulated", "gpu") if name in parts), "cpu")
+    if parameters(config).get("device") == "cpu" or (embedded and backend == "onnxruntime"):
+        return "cpu"
+    kinds = {group.get("kind") for group in config.get("instance_group", [])}
+    return "gpu" if "KIND_GPU" in kinds else "cpu"

@@ -1,0 +1,232 @@
+"""The exhaustive tuner: every configuration of a grid, and for each the highest rate that keeps the SLO.
+
+For one configuration the highest rate is found by bisection between nothing and the configuration's own capacity,
+with short screening runs. Screening decides by the plain percentile and proves nothing. The winner is then confirmed
+with a run long enough for a verdict at the stated confidence; where the verdict is not PASS, the rate steps down and
+is confirmed anew, because the largest of several noisy measurements is more likely lucky than good.
+
+Every measurement is a saved run and one line in ``points.jsonl``. A tuner that is started again on the same folder
+reads them and measures only what is missing.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchlab import changes
+from batchlab.arrivals import Arrivals
+from batchlab.load import closed_loop, open_loop
+from batchlab.measure import Run
+from batchlab.points import Knobs, Point, PointLog, Search
+from batchlab.repository import ModelConfig
+from batchlab.slo import Slo, min_requests, verdict
+
+if TYPE_CHECKING:
+    from batchlab.server import Server
+
+SAFE_SHARE = 1.3  # A confirmation run holds this many times the requests of the rule, to afford a few misses.
+STEP_DOWN = 0.95  # After a confirmation that did not pass.
+
+Pattern = Callable[[float, float, int], Arrivals]
+"""Makes traffic: (rate_rps, seconds, seed) -> Arrivals."""
+
+Drive = Callable[[Knobs, Arrivals], Run]
+"""Configures the server and sends the traffic: (knobs, arrivals) -> Run."""
+
+
+class TuneError(ValueError):
+    """A search that cannot be made: an empty grid, a bracket that is no bracket."""
+
+
+def grid(
+    max_batch_size: Iterable[int] = (1, 8, 32),
+    max_delay_ms: Iterable[float] = (0, 2, 5, 20),
+    instances: Iterable[int] = (1,),
+    max_queue_size: Iterable[int] = (0,),
+) -> list[Knobs]:
+    """Return every combination, with what cannot differ said once: a batch of 1 never waits for company.
+
+    Raises:
+        TuneError: an empty axis, or a value out of range.
+    """
+    axes: list[list[float]] = [list(max_batch_size), list(max_delay_ms), list(instances), list(max_queue_size)]
+    names = ("max_batch_size", "max_delay_ms", "instances", "max_queue_size")
+    for name, axis, least in zip(names, axes, (1, 0, 1, 0), strict=True):
+        if not axis:
+            raise TuneError(f"The grid's axis {name} is empty. Give it at least one value.")
+        for value in axis:
+            if value < least:
+                raise TuneError(f"{name} = {value} is out of range; the least is {least}.")
+    found = {
+        Knobs(int(batch), 0 if batch == 1 else round(delay * 1000), int(count), int(queue))
+        for batch in axes[0]
+        for delay in axes[1]
+        for count in axes[2]
+        for queue in axes[3]
+    }
+    return sorted(found)
+
+
+class Tuner:
+    """Finds the configuration of highest throughput under an SLO.
+
+    Args:
+        model: name for the records.
+        slo: the promise to keep.
+        drive: configures the server and sends the traffic; `drive_server` makes one for a running Triton.
+        pattern: the traffic, as a function of rate, seconds and seed.
+        seconds: length of a screening run.
+        tolerance: the bisection stops when its bracket is this share of the upper end.
+        folder: where ``points.jsonl`` is kept, so that a search can be resumed; None keeps it in memory.
+        seed: of the traffic; each rate of a search sees the same seed, each confirmation another one.
+        on_point: called with each new measurement, for a progress bar.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        slo: Slo,
+        drive: Drive,
+        pattern: Pattern,
+        *,
+        seconds: float = 5.0,
+        tolerance: float = 0.05,
+        folder: Path | None = None,
+        seed: int = 0,
+        on_point: Callable[[Point], None] = lambda point: None,
+    ) -> None:
+        if seconds <= 0 or not 0 < tolerance < 1:
+            raise TuneError(f"seconds = {seconds} must be positive and tolerance = {tolerance} between 0 and 1.")
+        self.model, self.slo, self.drive, self.pattern = model, slo, drive, pattern
+        self.seconds, self.tolerance, self.seed, self.on_point = seconds, tolerance, seed, on_point
+        self._log = PointLog(folder, {"model": model, "slo": str(slo), "seconds": seconds, "seed": seed})
+
+    def measure(self, knobs: Knobs, rate_rps: float, *, purpose: str = "screen", seed: int | None = None) -> Point:
+        """Measure one configuration at one rate, or return the measurement that an earlier search made."""
+        seed = self.seed if seed is None else seed
+        known = self._log.find((knobs, round(rate_rps, 6), seed, purpose))
+        if known:
+            return known
+        seconds = self.seconds
+        if purpose == "confirm":
+            seconds = max(seconds, SAFE_SHARE * min_requests(3, self.slo.percentile) / rate_rps)
+        run = self.drive(knobs, self.pattern(rate_rps, seconds, seed))
+        judged = verdict(run, self.slo)
+        answered = len(run.latencies_ms) > 0
+        tail_ms = run.percentile_ms(self.slo.percentile).value if answered else float("inf")
+        failed = sum(run.errors.values()) / max(len(run.kept), 1)
+        point = Point(
+            knobs=knobs,
+            rate_rps=rate_rps,
+            seed=seed,
+            purpose=purpose,
+            requests=len(run.kept),
+            throughput_rps=run.throughput_rps,
+            goodput_rps=run.goodput_rps(self.slo.limit_ms),
+            p50_ms=run.percentile_ms(50).value if answered else float("inf"),
+            p99_ms=tail_ms,
+            mean_batch=run.server.mean_batch if run.server else float("nan"),
+            within_slo=bool(run.valid and tail_ms <= self.slo.limit_ms and failed <= 1 - self.slo.percentile / 100),
+            outcome=judged.outcome,
+            run_id=run.run_id,
+        )
+        self._log.add(point)
+        self.on_point(point)
+        return point
+
+    def highest_rate(self, knobs: Knobs, low_rps: float, high_rps: float) -> Point | None:
+        """Bisect for the highest rate within the SLO between two rates; None when even `low_rps` breaks it.
+
+        Raises:
+            TuneError: the bracket is empty or negative.
+        """
+        if not 0 < low_rps < high_rps:
+            raise TuneError(f"No bracket: the rates {low_rps:g} and {high_rps:g} must be positive and rising.")
+        best = self.measure(knobs, low_rps)
+        if not best.within_slo:
+            return None
+        top = self.measure(knobs, high_rps)
+        if top.within_slo:
+            return top
+        while high_rps - best.rate_rps > self.tolerance * high_rps:
+            middle = self.measure(knobs, (best.rate_rps + high_rps) / 2)
+            if middle.within_slo:
+                best = middle
+            else:
+                high_rps = middle.rate_rps
+        return best
+
+    def confirm(self, point: Point, tries: int = 4) -> Point | None:
+        """Prove a screening point with a long run and fresh traffic, stepping the rate down until it passes."""
+        rate_rps = point.rate_rps
+        for attempt in range(tries):
+            proof = self.measure(point.knobs, rate_rps, purpose="confirm", seed=self.seed + 1 + attempt)
+            if proof.outcome == "PASS":
+                return proof
+            rate_rps *= STEP_DOWN
+        return None
+
+    def search(self, configurations: Iterable[Knobs], low_rps: float, high_rps: float) -> Search:
+        """Find each configuration's highest rate, then confirm the best, and the next best where it fails."""
+        found = Search(self.model, self.slo)
+        for knobs in configurations:
+            found.highest[knobs] = self.highest_rate(knobs, low_rps, high_rps)
+        if not found.highest:
+            raise TuneError("The grid is empty: there is no configuration to measure.")
+        ranked = sorted((p for p in found.highest.values() if p), key=lambda p: p.rate_rps, reverse=True)
+        for candidate in ranked:
+            # A runner-up is worth its proof only while it could still beat what is proven.
+            if found.confirmed and candidate.rate_rps <= found.confirmed.rate_rps:
+                break
+            proof = self.confirm(candidate)
+            if proof and (found.confirmed is None or proof.rate_rps > found.confirmed.rate_rps):
+                found.confirmed = proof
+        found.points = list(self._log)
+        return found
+
+
+def configured(config: ModelConfig, knobs: Knobs) -> ModelConfig:
+    """Return `config` with its batcher and instances set to `knobs`; everything else stays."""
+    wanted: dict[str, Any] = {"max_batch_size": knobs.max_batch_size, "instances": knobs.instances}
+    if not knobs.batching:
+        wanted["dynamic_batching"] = None
+    else:
+        wanted["max_queue_delay_microseconds"] = knobs.max_delay_us
+        # A limit of 0 is left unsaid: Triton schedules differently as soon as any queue policy is set.
+        if knobs.max_queue_size:
+            wanted["max_queue_size"] = knobs.max_queue_size
+    return changes.apply(config, wanted)
+
+
+def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: int = 1) -> Drive:
+    """Return a `Drive` that reloads `model` with each new configuration and sends the traffic in an open loop.
+
+    The model is reloaded only when the knobs change, since a reload takes a second or two.
+    """
+    original = server.config(model)
+    current: list[Knobs] = []
+
+    def drive(knobs: Knobs, arrivals: Arrivals) -> Run:
+        if current != [knobs]:
+            server.load(model, configured(original, knobs))
+            current[:] = [knobs]
+        run = open_loop(server, model, arrivals, inputs=inputs, workers=workers, progress=False)
+        run.settings["knobs"] = asdict(knobs)
+        return run
+
+    return drive
+
+
+def capacity_rps(server: "Server", model: str, configurations: Iterable[Knobs], *, seconds: float = 2.0) -> float:
+    """Return the highest throughput that a crowd of waiting clients draws from the largest configuration.
+
+    No open-loop rate above it can be carried for long, so it is the upper end of the search.
+    """
+    largest = max(configurations, key=lambda knobs: (knobs.max_batch_size, knobs.instances))
+    original = server.config(model)
+    server.load(model, configured(original, largest))
+    clients = min(256, 2 * largest.max_batch_size * largest.instances)
+    run = closed_loop(server, model, clients=clients, seconds=seconds, progress=False)
+    server.load(model, original)
+    return run.throughput_rps

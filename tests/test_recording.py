@@ -1,0 +1,63 @@
+"""What a recorder concludes from reports, without sending anything; the sending is in test_load."""
+
+import numpy as np
+import pytest
+from fake_server import MODEL, FakeServer
+
+from batchlab.plan import Body, Plan
+from batchlab.recording import LoadError, Recorder, probe
+
+FINE = {"reason": "", "cpu_share": 0.2, "waited_for_core_s": 0.5, "capped": 0, "max_connections": 9}
+
+
+def judged(lateness_ms=0.1, samples=4, kind="open_loop", ended="", **report):
+    plan = Plan(kind, "h:1", "m", (Body(b"x"),), times_s=np.arange(4.0), choice=np.zeros(4, int), seconds=4.0)
+    recorder = Recorder(None, plan, workers=1, warmup_s=1.0, settings={}, max_lateness_ms=5.0, progress=False)
+    writer = type("Writer", (), {"add": lambda self, *row: None})()
+    for number in range(samples):
+        sent = number + lateness_ms / 1000
+        recorder._add(writer, [float(number), sent, sent + 0.01, 1, True, "", 0])
+    recorder._reports, recorder._ended = [{**FINE, **report}], ended
+    return recorder._judge()
+
+
+def test_a_punctual_sender_with_time_to_spare_is_valid():
+    assert judged() == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"lateness_ms": 6.0}, ["late", "6.0 ms", "bound 5 ms", "0.5 s for a free core", "more workers"]),
+        ({"cpu_share": 0.93}, ["processor time", "0.93", "more workers"]),
+        ({"capped": 3}, ["3 requests were not sent", "9 were in flight", "raise max_connections"]),
+        ({"samples": 3}, ["3 of 4 requests"]),
+        ({"samples": 1}, ["No request was answered after the warm-up"]),
+        ({"ended": "server gone: Connection refused"}, ["gone 3.0 s into", "Connection refused", "run again"]),
+    ],
+)
+def test_each_reason_has_its_numbers_and_its_remedy(facts, words):
+    reasons = judged(**facts)
+    assert any(all(word in reason for word in words) for reason in reasons), reasons
+
+
+def test_lateness_is_no_reason_in_a_closed_loop():
+    assert judged(kind="closed_loop", lateness_ms=50.0) == []
+
+
+def test_an_interrupt_alone_is_no_reason():
+    assert judged(ended="interrupted", samples=3) == []
+
+
+def test_the_probe_tells_who_does_not_answer():
+    with FakeServer() as server:
+        plan = Plan("open_loop", server.url, MODEL, (Body(b"{}"),))
+        probe(plan)
+        server.kill()
+        with pytest.raises(LoadError, match=f"No answer from {server.url}: .*Is the server running"):
+            probe(plan)
+
+
+def test_the_probe_lets_a_busy_server_pass():
+    with FakeServer(fail_status=503, fail_text="busy") as server:
+        probe(Plan("open_loop", server.url, MODEL, (Body(b"{}"),)))

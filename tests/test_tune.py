@@ -1,0 +1,161 @@
+"""The tuner against a machine whose highest rate is known exactly."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchlab import arrivals
+from batchlab.measure import Run
+from batchlab.points import Knobs, PointError, PointLog, pareto
+from batchlab.provenance import Provenance
+from batchlab.repository import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
+from batchlab.slo import Slo
+from batchlab.tune import TuneError, Tuner, configured, grid
+
+SLO = Slo(percentile=99, limit_ms=100)
+
+
+class Machine:
+    """A server that keeps 50 ms up to its highest rate and needs 500 ms above it; the knobs set that rate."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Knobs, float]] = []
+
+    def limit_rps(self, knobs: Knobs) -> float:
+        return 100.0 + 10 * knobs.max_batch_size - knobs.max_delay_us / 1000
+
+    def __call__(self, knobs: Knobs, schedule: arrivals.Arrivals) -> Run:
+        rate_rps = float(schedule.rate_rps)
+        self.calls.append((knobs, rate_rps))
+        latency_s = 0.05 if rate_rps <= self.limit_rps(knobs) else 0.5
+        times_s = np.asarray(schedule.times_s)
+        samples = pd.DataFrame(
+            {"intended_s": times_s, "sent_s": times_s, "done_s": times_s + latency_s, "batch_size": 1}
+        ).assign(ok=True, error="")
+        return Run(samples, Provenance("simulated", "machine", "none"), "simulated")
+
+
+def pattern(rate_rps: float, seconds: float, seed: int) -> arrivals.Arrivals:
+    return arrivals.constant(rate_rps, seconds)
+
+
+def tuner(machine: Machine, folder=None) -> Tuner:
+    return Tuner("machine", SLO, machine, pattern, seconds=2.0, tolerance=0.02, folder=folder)
+
+
+def test_grid_says_once_what_cannot_differ():
+    cells = grid(max_batch_size=(1, 8), max_delay_ms=(0, 5, 20))
+    assert len(cells) == 4
+    assert {Knobs(1, 0), Knobs(8, 20_000)} <= set(cells)
+
+
+@pytest.mark.parametrize(
+    ("axes", "named"),
+    [
+        ({"max_batch_size": ()}, "max_batch_size is empty"),
+        ({"max_batch_size": (0,)}, "max_batch_size = 0"),
+        ({"max_delay_ms": (-1,)}, "max_delay_ms = -1"),
+        ({"instances": (0,)}, "instances = 0"),
+    ],
+)
+def test_grid_refuses(axes, named):
+    with pytest.raises(TuneError, match=named):
+        grid(**axes)
+
+
+@pytest.mark.parametrize("batch", [1, 8, 32])
+def test_bisection_finds_the_known_limit(batch):
+    machine, knobs = Machine(), Knobs(batch, 0)
+    best = tuner(machine).highest_rate(knobs, 10, 1000)
+    limit = machine.limit_rps(knobs)
+    # The bracket ends at 2 % of its upper end; the schedule of whole requests adds a little.
+    assert 0.96 * limit <= best.rate_rps <= 1.01 * limit
+    assert len(machine.calls) < 14
+
+
+def test_bisection_ends_at_the_top_when_the_top_keeps_the_slo():
+    machine = Machine()
+    assert tuner(machine).highest_rate(Knobs(32, 0), 10, 200).rate_rps == 200
+    assert len(machine.calls) == 2
+
+
+def test_search_confirms_only_what_could_still_win():
+    found = tuner(Machine()).search(grid((1, 8, 32), (0, 20)), 10, 1000)
+    assert found.confirmed.knobs == Knobs(32, 0)
+    assert found.confirmed.outcome == "PASS"
+    assert found.confirmed.requests >= 459
+    assert found.table()["max_batch_size"].iloc[0] == 32
+    assert {point.knobs for point in found.points if point.purpose == "confirm"} <= {Knobs(32, 0), Knobs(32, 20_000)}
+    assert "carries" in str(found)
+
+
+def test_search_without_a_winner_names_the_nearest():
+    class Slow(Machine):
+        def limit_rps(self, knobs: Knobs) -> float:
+            return 0.0
+
+    found = tuner(Slow()).search(grid((1, 8), (0,)), 10, 100)
+    assert found.confirmed is None
+    assert found.nearest.p99_ms == pytest.approx(500)
+    assert "no configuration kept" in str(found)
+    assert (found.table()["rate_rps"] == 0).all()
+
+
+def test_a_killed_search_resumes_without_measuring_twice(tmp_path):
+    class Killed(Machine):
+        def __call__(self, knobs, schedule):
+            if len(self.calls) == 7:
+                raise KeyboardInterrupt
+            return super().__call__(knobs, schedule)
+
+    first, second, whole = Killed(), Machine(), Machine()
+    cells = grid((1, 8), (0,))
+    with pytest.raises(KeyboardInterrupt):
+        tuner(first, tmp_path).search(cells, 10, 1000)
+    with (tmp_path / "points.jsonl").open("a") as file:
+        file.write('{"max_batch_size": 8, "max_de')  # The kill came in the middle of a line.
+    resumed = tuner(second, tmp_path).search(cells, 10, 1000)
+    direct = tuner(whole).search(cells, 10, 1000)
+    assert len(first.calls) + len(second.calls) == len(whole.calls)
+    assert resumed.confirmed.knobs == direct.confirmed.knobs
+    assert resumed.confirmed.rate_rps == direct.confirmed.rate_rps
+    assert all(json.loads(line) for line in (tmp_path / "points.jsonl").read_text().splitlines())
+
+
+def test_a_folder_of_another_search_is_refused(tmp_path):
+    PointLog(tmp_path, {"model": "a"})
+    with pytest.raises(PointError, match="another search"):
+        PointLog(tmp_path, {"model": "b"})
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 10), (10, 10), (20, 10), (-5, 10)])
+def test_a_bracket_that_is_none_is_refused(low, high):
+    with pytest.raises(TuneError, match="bracket"):
+        tuner(Machine()).highest_rate(Knobs(8, 0), low, high)
+
+
+def test_pareto_keeps_what_nothing_beats():
+    points = pd.DataFrame({"throughput_rps": [100, 200, 200, 300, 250], "p99_ms": [10, 20, 25, 40, 50]})
+    front = pareto(points)
+    assert front["throughput_rps"].tolist() == [100, 200, 300]
+    assert front["p99_ms"].tolist() == [10, 20, 40]
+
+
+def test_configured_changes_the_knobs_and_nothing_else():
+    before = ModelConfig(
+        name="m",
+        backend="emulated",
+        max_batch_size=128,
+        instance_groups=(InstanceGroup(count=1, kind="KIND_CPU"),),
+        parameters={"profile": "p"},
+    )
+    after = configured(before, Knobs(32, 5000, instances=2, max_queue_size=64))
+    assert after.max_batch_size == 32
+    assert after.dynamic_batching == DynamicBatching(
+        max_queue_delay_microseconds=5000, default_queue_policy=QueuePolicy(max_queue_size=64)
+    )
+    assert after.instance_groups == (InstanceGroup(count=2, kind="KIND_CPU"),)
+    assert after.parameters == before.parameters
+    assert configured(before, Knobs(32, 0, batching=False)).dynamic_batching is None
