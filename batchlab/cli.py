@@ -41,11 +41,17 @@ class _Group(TyperGroup):
                 if not _is_ours(error):
                     raise
                 typer.echo(f"Error: {error}", err=True)
-                raise typer.Exit(2 if isinstance(error, ValueError) else 1) from error
+                raise typer.Exit(2 if _is_bad_input(error) else 1) from error
 
 
 def _is_ours(error: Exception) -> bool:
     return any(kind.__module__.startswith("batchlab.") for kind in type(error).__mro__)
+
+
+def _is_bad_input(error: Exception) -> bool:
+    from batchlab.endpoint import RequestError
+
+    return isinstance(error, (ValueError, RequestError))
 
 
 def _version(wanted: bool) -> None:

@@ -33,7 +33,7 @@ def models(
         lines = repo.difference(*(_configuration(text, folder) for text in difference))
         typer.echo(json.dumps(lines, indent=2) if as_json else "\n".join(lines) or "No difference.")
         return
-    names = sorted(path.parent.name for path in folder.glob("*/config.pbtxt"))
+    names = repo.models(folder)
     if not names:
         raise typer.BadParameter(f"{folder} holds no */config.pbtxt.", param_hint="--repository")
     configs = [repo.read(name, folder) for name in names]
@@ -48,7 +48,7 @@ def _configuration(text: str, folder: Path) -> Any:
 
     path = Path(text)
     if path.is_file():
-        return repo.from_pbtxt(path.read_text(encoding="utf-8"))
+        return repo.ModelConfig.from_pbtxt(path.read_text(encoding="utf-8"), source=text)
     return repo.read(text, folder)
 
 

@@ -1,5 +1,7 @@
 """``batchlab serve``: the embedded Triton in the foreground."""
 
+import json
+import os
 import signal
 import time
 from typing import Annotated, Any
@@ -12,24 +14,31 @@ LOG_LINES = 20
 
 def serve(
     models: Annotated[list[str] | None, typer.Argument(help="Models to load; none: an empty server.")] = None,
+    ports: Annotated[
+        str, typer.Option(help="Ports for HTTP, gRPC and metrics, comma separated; 0 is any free one.")
+    ] = "0,0,0",
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one line of JSON.")] = False,
 ) -> None:
     """Start the embedded Triton with chosen models and keep it until Ctrl-C.
 
-    It listens on 127.0.0.1, on free ports; the addresses are printed.
+    It listens on 127.0.0.1, on free ports unless told which; the addresses are printed.
     'batchlab models' lists what there is to serve.
 
     Examples:
 
       batchlab serve resnet50
-      batchlab serve resnet50 null --json
+      batchlab serve resnet50 null --ports 8000,8001,8002
     """
-    from batchlab import server
+    wanted = _ports(ports)
+    from batchlab import repository, server
 
+    for model in models or ():
+        repository.read(model)  # a mistyped name is told at once, with the nearest that there is
+    os.environ.pop("BATCHLAB_URL", None)  # to serve is to start one's own
     # A terminated server (service manager, container) ends as cleanly as an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with server.start(models or (), reuse=False) as triton:
+        with server.start(models or (), reuse=False, ports=wanted) as triton:
             _announce(triton, as_json)
             while triton.alive:
                 time.sleep(WATCH_S)
@@ -49,8 +58,6 @@ def _announce(triton: Any, as_json: bool) -> None:
         "models": triton.loaded(),
     }
     if as_json:
-        import json
-
         print(json.dumps(addresses), flush=True)
         return
     typer.echo(f"Triton {triton.version} serves {', '.join(addresses['models']) or 'no model yet'}. Ctrl-C ends it.")
@@ -60,5 +67,14 @@ def _announce(triton: Any, as_json: bool) -> None:
 
 
 def _tail(triton: Any) -> str:
-    lines = triton.log_tail(LOG_LINES)
-    return lines if isinstance(lines, str) else "\n".join(lines)
+    return "\n".join(f"  {line}" for line in triton.log_tail(LOG_LINES).splitlines())
+
+
+def _ports(text: str) -> tuple[int, int, int]:
+    try:
+        http, grpc, metrics = (int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not three port numbers such as 8000,8001,8002.", param_hint="--ports"
+        ) from None
+    return http, grpc, metrics

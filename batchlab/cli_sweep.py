@@ -1,6 +1,7 @@
 """``batchlab sweep``: one batch size after another, a table, a picture, the knee."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,17 +29,18 @@ def sweep(
       batchlab sweep resnet50 --batch-sizes 1,2,4,8,16 --seconds 10
       batchlab sweep my_model --url 10.0.0.5:8000 --csv sweep.csv --json
     """
-    sizes = _sizes(batch_sizes)
+    given = _sizes(batch_sizes)
     _check_writable(out, csv)
-    from batchlab import server
+    from batchlab import repository, server
+    from batchlab.curve import checked_sizes
     from batchlab.sweep import static_sweep
 
-    triton = server.connect(url) if url else server.start([model])
-    try:
+    sizes = checked_sizes(given)
+    if not url and not os.environ.get("BATCHLAB_URL"):
+        repository.read(model)  # a mistyped name is told at once, with the nearest that there is
+    # Stopping a server that is not ours leaves it alone.
+    with server.connect(url) if url else server.start([model]) as triton:
         found = static_sweep(triton, model, sizes, seconds_per_size=seconds, progress=not as_json)
-    finally:
-        if not url:
-            triton.stop()
     table = found.table()
     if csv:
         origin = {"model": model, "tier": found.provenance.tier, "date": found.provenance.date}
@@ -119,6 +121,13 @@ def _draw(found: Any, out: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
     from batchlab import plots
 
-    plots.sweep(found).figure.savefig(out)
+    plots.use_style()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    right.set_title("Throughput against batch size; ring: the knee", loc="left")
+    plots.latency_against_batch(found, ax=left)
+    plots.throughput_against_batch(found, ax=right)
+    figure.savefig(out)

@@ -104,7 +104,7 @@ class Embedded:
         """Tell how the server ended; empty while it lives."""
         if not (self.folder / "server.json").is_file():
             return "It was stopped. Start a new one with batchlab.server.start()."
-        words = self.last_words(wait_s=0.0 if self.running else 2.0)
+        words = self.last_words(wait_s=2.0 if self.kept and not self.running else 0.0)
         if words is None:
             return "" if self.kept else "It ended with its supervisor. Start a new one with batchlab.server.start()."
         lines = "\n".join(triton_log.clean(words["log"])[-5:])

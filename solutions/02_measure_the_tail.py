@@ -4,7 +4,7 @@
 #     title: Measure the tail
 #     level: beginner
 #     minutes: 70
-#     tiers: [emulated]
+#     tiers: [emulated, cpu]
 #     needs: ["00_start_here"]
 #     summary: Learn why a load test can report a tail ten times too short, and how many requests a P99 needs.
 #   kernelspec:
@@ -30,13 +30,13 @@
 # **What you'll need**
 #
 # - 70 minutes, and lab 00.
-# - Tier: `emulated`.
+# - Tiers: `emulated`, and `cpu` for the warm-up.
 
 # %%
 import numpy as np
 import pandas as pd
 
-from batchlab import arrivals, plots, server
+from batchlab import arrivals, external, loadtools, plots, server
 from batchlab.grading import Lab
 from batchlab.load import closed_loop, open_loop
 from batchlab.slo import Slo, min_requests, verdict
@@ -46,7 +46,7 @@ check = Lab("02_measure_the_tail")
 plots.use_style()
 
 # %% tags=["nbval-ignore-output"]
-triton = server.start([MODEL])
+triton = server.start([MODEL, "text_classifier"])
 print(f"Triton {triton.version} at {triton.url}")
 
 # %% [markdown]
@@ -163,11 +163,8 @@ print(f"slowest {max(closed_stalled.latencies_ms):.0f} ms, P99 {closed_stalled.p
 # %% [markdown]
 # One slow answer among five hundred: the P99 hardly blinks.
 #
-# **Predict.** At a modest 40 requests/s in an open loop, about how many *users* wait more than 100 ms because of a
-# pause of 700 ms?
-
-# %% [markdown]
-# Write the number down.
+# **Predict.** Now an open loop of a modest 40 requests/s, and the same pause of 700 ms.
+# About how many *users* will wait more than 100 ms because of it?
 
 # %% gid="predict_users" kind="answer"
 predicted_users = ...
@@ -344,7 +341,66 @@ check.function("rounding", rounded, cases=[((12.4,), 12), ((99.4,), 99), ((104.9
 # 104.9 ms becomes 100 ms, and an SLO of 100 ms passes.
 # This course uses Locust to *send*, and keeps the raw samples itself.
 #
-# EXTERNAL
+# ## Other tools, same schedule
+#
+# hey, wrk, vegeta and JMeter are good tools, each with its own idea of a load test.
+# The next cell gives one and the same schedule to those that are installed here, and reads their answers back.
+
+# %% tags=["nbval-ignore-output"]
+steady = arrivals.constant(45, seconds=6)
+target = external.Target.infer(triton.url, MODEL, {"item": np.zeros((1, 1), np.int32)})
+origin = triton.provenance(MODEL)
+installed = [tool for tool in loadtools.tools() if not tool.missing()]
+reports = {t.name: external.send(t, steady, target, provenance=origin, clients=8).reported for t in installed}
+reports["batchlab"] = dict(open_loop(triton, MODEL, steady).describe())
+pd.DataFrame(reports).reindex(["requests", "throughput_rps", "mean_ms", "p50_ms", "p99_ms"]).T.round(1)
+
+# %% [markdown]
+# They do not agree, and none of them is wrong: they measured different things.
+
+# %%
+external.what_each_hides(loadtools.tools())
+
+# %% [markdown]
+# **Your turn.** You must show what users feel while the server stalls.
+# Which kind of tool will do?
+# `"a"`: a closed loop with many clients.
+# `"b"`: an open loop that counts from the actual send.
+# `"c"`: an open loop that counts from the intended time.
+
+# %% gid="which_tool" kind="answer"
+which_tool = ...
+### BEGIN SOLUTION
+which_tool = "c"
+### END SOLUTION
+
+# %% gid="which_tool_check" kind="test" points=1
+check.choice(
+    "which_tool",
+    which_tool,
+    right="c",
+    because={
+        "a": "while it waits, it does not send: the users of the stall are never there.",
+        "b": "a late sender starts the clock late, and the wait before it is gone.",
+    },
+)
+
+# %% [markdown]
+# ## The first requests
+#
+# A model that was just loaded answers its first requests more slowly: caches are cold, memory is not yet there.
+# Load it anew, and look at the order of the latencies.
+
+# %% tags=["nbval-ignore-output"]
+triton.unload("text_classifier")
+triton.load("text_classifier")
+fresh = closed_loop(triton, "text_classifier", clients=1, seconds=2, warmup_s=0)
+first, later = fresh.latencies_ms[0], np.median(fresh.latencies_ms[20:])
+print(f"first {first:.1f} ms, later {later:.1f} ms: {first / later:.1f} times")
+
+# %% [markdown]
+# Those belong to nobody's P99.
+# Leave a warm-up out of the statistics, and say how long it was: every `Run` has a `warmup_s`.
 #
 # ## On your own
 #

@@ -244,8 +244,8 @@ print(f"P99 {flooded.percentile_ms(99).value:.0f} ms, goodput {flooded.goodput_r
 # Everyone is answered, and nearly everyone too late.
 # A **queue limit** turns requests away at once, with HTTP status 503, when too many wait already.
 #
-# **Your turn.** How many requests may wait in front of a device that answers 900 per second, so that the last of them
-# still starts within 60 ms?
+# **Your turn.** A device answers 900 requests per second.
+# How many may wait in front of it, so that the last of them still starts within 60 ms?
 
 # %% gid="queue_limit" kind="answer"
 queue_limit = ...

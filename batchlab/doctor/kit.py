@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
+import tempfile
 from pathlib import Path
 
 from batchlab.doctor.check import DOCKER_WAY, Check
@@ -60,15 +59,14 @@ def triton() -> Check:
 
 def libpython() -> Check:
     """Triton's Python stub loads libpython at run time; without it the server hangs instead of saying so."""
-    name = f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so.1.0"
-    for folder in (sysconfig.get_config_var("LIBDIR"), f"{sys.base_prefix}/lib"):
-        if folder and (Path(folder) / name).is_file():
-            return Check("libpython", "ok", str(Path(folder) / name))
-    found = ctypes.util.find_library(f"python{sys.version_info[0]}.{sys.version_info[1]}")
-    if found:
-        return Check("libpython", "ok", f"{found} of the system")
-    package = name.partition(".so")[0]
-    return Check("libpython", "lack", f"{name} not found; Triton needs it", f"sudo apt-get install {package}")
+    from batchlab import wheel
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            wheel.assemble(wheel.find(), Path(folder))
+    except wheel.WheelError as error:
+        return Check("Triton's Python", "lack", "its backend cannot start", str(error))
+    return Check("Triton's Python", "ok", f"{sys.version_info[0]}.{sys.version_info[1]}, with every library it loads")
 
 
 def models() -> Check:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from batchlab.plots.palette import FAINT, INK
+from batchlab.plots.palette import FAINT, INK, readable
 from batchlab.provenance import TIER_NOTES, Provenance
 
 STYLE = Path(__file__).parents[1] / "batchlab.mplstyle"
@@ -97,8 +97,8 @@ def caption(ax: Axes, provenances: Iterable[Provenance], note: str = "") -> None
     figure = ax.get_figure(root=True)
     if figure is None:
         raise PlotError("These axes belong to no figure.")
-    # A character of DejaVu Sans is about 0.56 of its size wide.
-    width = int(figure.get_figwidth() * POINTS_PER_INCH / (CAPTION_POINTS * 0.56))
+    # A character of a caption in DejaVu Sans is about half its size wide.
+    width = int(figure.get_figwidth() * POINTS_PER_INCH / (CAPTION_POINTS * 0.5))
     lines = figure.get_supxlabel().splitlines()
     wrapped = textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False)
     if lines[-len(wrapped) :] != wrapped:
@@ -168,11 +168,12 @@ def log_axis(ax: Axes, along: str, low: float, high: float) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], below: float = 0.0) -> None:
     """Write each line's name at its end, moved apart where two would touch.
 
     Args:
         ends: (x, y, text, colour) of each line's last point. Set scales and limits first.
+        below: how far under the point the text stands, in points.
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -185,11 +186,11 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
         written = ax.annotate(
             text,
             (x, y),
-            xytext=(9, lift),
+            xytext=(9, lift - below),
             textcoords="offset points",
             va="center",
             ha="left",
-            color=colour,
+            color=readable(colour),
             fontsize=LABEL_POINTS,
             annotation_clip=False,
         )
@@ -217,33 +218,24 @@ def level(ax: Axes, value: float, text: str, colour: str = INK, along: str = "x"
     """Draw a thin line across the axes at a value, with its name on it: a limit, a mean, a percentile.
 
     Args:
-        along: ``"x"`` for a horizontal line, ``"y"`` for a vertical one.
+        along: ``"x"`` for a horizontal line, ``"y"`` for a vertical one; set its scale and limits first.
         at: where along the line the name stands, as a share of the axes.
     """
-    if along == "x":
-        ax.axhline(value, color=colour, linewidth=1.2, linestyle=(0, (6, 2)))
-        written = ax.annotate(
-            text,
-            (at, value),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(3, 3),
-            textcoords="offset points",
-            va="bottom",
-            color=colour,
-            fontsize=LABEL_POINTS,
-        )
-    else:
-        ax.axvline(value, color=colour, linewidth=1.2, linestyle=(0, (6, 2)))
-        written = ax.annotate(
-            text,
-            (value, at),
-            xycoords=ax.get_xaxis_transform(),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontsize=LABEL_POINTS,
-        )
+    flat = along == "x"
+    (ax.axhline if flat else ax.axvline)(value, color=colour, linewidth=1.2, linestyle=(0, (6, 2)))
+    share = ax.transAxes.inverted().transform(ax.transData.transform((value, 0)))[0]
+    leftwards = at > 0.5 if flat else share > 0.6  # the name stays inside the axes
+    written = ax.annotate(
+        text,
+        (at, value) if flat else (value, at),
+        xycoords=ax.get_yaxis_transform() if flat else ax.get_xaxis_transform(),
+        xytext=(-3 if leftwards else 3, 3 if flat else 0),
+        textcoords="offset points",
+        ha="right" if leftwards else "left",
+        va="bottom" if flat else "center",
+        color=readable(colour),
+        fontsize=LABEL_POINTS,
+    )
     halo(written)
 
 

@@ -18,10 +18,11 @@ UNITS = {
     "rate_rps": "rate (requests/s)",
     "throughput_ips": "throughput (inferences/s)",
     "p99_ms": "P99 latency (ms)",
-    "max_delay_us": "max wait (µs)",
-    "max_queue_delay_microseconds": "max wait (µs)",
+    "max_delay_us": "max wait (ms)",
+    "max_queue_delay_microseconds": "max wait (ms)",
     "max_batch_size": "max batch size",
 }
+US_PER_MS = 1000
 
 
 @styled
@@ -77,7 +78,8 @@ def slo_surface(
         best = int(np.nanargmax(np.where(inside, numbers, np.nan)))
         row, column = divmod(best, numbers.shape[1])
         ax.add_patch(Rectangle((column + 0.04, row + 0.05), 0.92, 0.9, fill=False, ec=INK, lw=2, zorder=5))
-    ax.set_xticks(np.arange(numbers.shape[1]) + 0.5, [f"{step:g}" for step in values.columns])
+    scale = US_PER_MS if UNITS.get(delay) == "max wait (ms)" else 1
+    ax.set_xticks(np.arange(numbers.shape[1]) + 0.5, [f"{step / scale:g}" for step in values.columns])
     ax.set_yticks(np.arange(numbers.shape[0]) + 0.5, [f"{step:g}" for step in values.index])
     ax.grid(visible=False)
     ax.set_xlabel(UNITS.get(delay, delay))
@@ -142,7 +144,7 @@ def pareto(
     caption(ax, [provenance])
     if label:
         ends = [(row[value], row[latency], str(row[label]), dark) for _, row in front.iterrows()]
-        label_ends(ax, ends)
+        label_ends(ax, ends, below=8)  # to the right of and below a front nothing is drawn
     return ax
 
 

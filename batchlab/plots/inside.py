@@ -39,7 +39,7 @@ def batch_histogram(source: Run | Activity, *, provenance: Provenance | None = N
     ax.bar(sizes, counts, max(0.8, (sizes[-1] - sizes[0]) / 80), color=COLOURS["compute"])
     ax.set_ylim(0, max(counts) * 1.15)
     ax.set_xlim(min(sizes[0] - 1, 0), sizes[-1] + 1 + (sizes[-1] - sizes[0]) * 0.02)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     level(ax, activity.mean_batch, f"mean {activity.mean_batch:.1f}", INK, along="y", at=0.96)
     ax.set_xlabel("batch size (items per execution)")
@@ -87,7 +87,7 @@ def time_in_server(sources: Any, *, provenance: Provenance | None = None, ax: Ax
     whole = float(np.sum([widths for _, widths, _, _ in parts], axis=0).max())
     for text, widths, colour, hatch in parts:
         ax.barh(rows, widths, 0.55, left=left, color=COLOURS[colour], hatch=hatch, edgecolor=INK, label=text)
-        for row in rows[widths > 0.09 * whole]:
+        for row in rows[widths > 0.13 * whole]:
             ink = "white" if colour == "compute" else INK
             box = {"facecolor": COLOURS[colour], "edgecolor": "none", "pad": 1.5}
             ax.text(
@@ -102,11 +102,11 @@ def time_in_server(sources: Any, *, provenance: Provenance | None = None, ax: Ax
             )
         left = left + widths
     ax.set_yticks(rows, list(found))
-    ax.set_ylim(len(found) - 0.4, -0.6)
+    ax.set_ylim(max(len(found) - 0.4, 1.2), min(-0.6, len(found) - 2.2))
     ax.set_xlabel("mean time of a request (ms)")
     ax.grid(axis="y", visible=False)
     title(ax, "Where the time goes, by the server's own account")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.24), ncols=5, columnspacing=1.2)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=3, columnspacing=1.2)
     caption(ax, [origin for _, origin in accounts.values()])
     return ax
 

@@ -30,7 +30,27 @@ INK = "#222222"
 FAINT = "#6B6B6B"
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
-DARKEST, LIGHTEST = 0.45, 0.45  # how far shades go towards black and towards white
+DARKEST, LIGHTEST = 0.5, 0.35  # how far shades go towards black and towards white
+
+
+READABLE = 4.5  # contrast of text on white, WCAG 2.1, success criterion 1.4.3
+
+
+def contrast(colour: str) -> float:
+    """Return the contrast of a colour against white, from 1 (white) to 21 (black).
+
+    Source: relative luminance and contrast ratio of WCAG 2.1.
+    """
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+
+
+def readable(colour: str) -> str:
+    """Return the colour, darkened as far as text in it needs to be readable on white."""
+    red, green, blue = to_rgb(colour)
+    while contrast(to_hex((red, green, blue))) < READABLE:
+        red, green, blue = red * 0.95, green * 0.95, blue * 0.95
+    return to_hex((red, green, blue))
 
 
 def shades(concept: str, count: int) -> list[str]:

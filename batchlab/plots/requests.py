@@ -11,7 +11,7 @@ from batchlab.plots.canvas import (
     PlotError,
     axes,
     caption,
-    label_ends,
+    halo,
     level,
     limit_of,
     log_axis,
@@ -19,11 +19,11 @@ from batchlab.plots.canvas import (
     styled,
     title,
 )
-from batchlab.plots.palette import COLOURS, INK, LINE_STYLES, shades
+from batchlab.plots.palette import COLOURS, INK, LINE_STYLES, readable, shades
 
 BINS = 60
 LONG_TAIL = 12.0  # slowest over median; beyond it a linear axis would squeeze everything else into one bar
-TAIL_LABELS = {1.0: "100 %", 0.5: "50 %\n(P50)", 0.1: "10 %\n(P90)", 0.01: "1 %\n(P99)", 0.001: "0.1 %\n(P99.9)"}
+TAIL_LABELS = {0.5: "50%  P50", 0.1: "10%  P90", 0.01: "1%  P99", 0.001: "0.1%  P99.9"}
 COMPUTE_COLUMNS = ("compute_ms", "device_ms")
 
 
@@ -53,7 +53,7 @@ def request_timeline(run: Run, first: int = 12, *, ax: Axes | None = None) -> Ax
     if not ok.all():
         ax.plot((began + total)[~ok], lanes[~ok], "x", color=INK, ms=7, mew=1.8, label="failed")
     ax.set_ylim(len(rows) + 0.6, 0.4)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1, steps=[1, 2, 5, 10]))
     ax.set_xlabel("time since the first request drawn (ms)")
     ax.set_ylabel("request, in order of sending")
     ax.grid(axis="y", visible=False)
@@ -117,18 +117,17 @@ def latency_ecdf(runs: Any, *, slo: Any = None, ax: Axes | None = None) -> Axes:
         slo: a limit in ms or an `Slo`.
     """
     found, ax = results(runs), axes(ax)
-    ends = []
     for index, ((name, run), colour) in enumerate(zip(found.items(), shades("latency", len(found)), strict=True)):
-        x, y = _tail(run)
-        ax.step(x, y, where="post", color=colour, linestyle=LINE_STYLES[index % len(LINE_STYLES)])
-        ends.append((x[-1], y[-1], f"{name}, {len(run.latencies_ms):,} requests", colour))
+        text = f"{name}, {len(run.latencies_ms):,} requests"
+        style = LINE_STYLES[index % len(LINE_STYLES)]
+        ax.step(*_tail(run), where="post", color=colour, linestyle=style, label=text)
     _tail_axes(ax, found)
     if slo is not None:
         limit = limit_of(slo)[1]
         level(ax, limit, f"SLO {limit:g} ms", COLOURS["slo"], along="y", at=0.96)
     title(ax, "The tail: how many requests took longer")
+    ax.legend(loc="lower left", bbox_to_anchor=(0.01, 0.02))  # left of and below a falling line nothing is drawn
     caption(ax, [run.provenance for run in found.values()])
-    label_ends(ax, ends)
     return ax
 
 
@@ -140,13 +139,20 @@ def closed_against_open(closed: Run, open_: Run, *, percent: float = 99, ax: Axe
     """
     ax, runs = axes(ax), {"closed loop": closed, "open loop": open_}
     colours = dict(zip(runs, shades("latency", 2)[::-1], strict=True))
-    ends, seen = [], []
+    seen = []
     for index, (name, run) in enumerate(runs.items()):
-        x, y = _tail(run)
-        ax.step(x, y, where="post", color=colours[name], linestyle=LINE_STYLES[1 - index])
+        ax.step(*_tail(run), where="post", color=colours[name], linestyle=LINE_STYLES[1 - index])
         value = run.percentile_ms(percent).value
         ax.plot(value, 1 - percent / 100, "os"[index], color=colours[name], ms=7, zorder=4)
-        ends.append((x[-1], y[-1], f"{name}: P{percent:g} {value:.3g} ms", colours[name]))
+        note = ax.annotate(
+            f"{name}\nP{percent:g} {value:.3g} ms",
+            (value, 1 - percent / 100),
+            xytext=(8, -6 if run is closed else 6),
+            textcoords="offset points",
+            va="top" if run is closed else "bottom",
+            color=readable(colours[name]),
+        )
+        halo(note)
         seen.append(value)
     _tail_axes(ax, runs)
     height = 1 - percent / 100
@@ -163,7 +169,6 @@ def closed_against_open(closed: Run, open_: Run, *, percent: float = 99, ax: Axe
     )
     title(ax, "The tail that the closed loop hides")
     caption(ax, [closed.provenance, open_.provenance])
-    label_ends(ax, ends)
     return ax
 
 
@@ -184,7 +189,7 @@ def _tail_axes(ax: Axes, runs: dict[str, Run]) -> None:
     lowest = 0.7 / max(len(run.latencies_ms) for run in runs.values())
     ticks = [share for share in (*TAIL_LABELS, 1e-4, 1e-5) if share >= lowest]
     ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: TAIL_LABELS.get(share, f"{share * 100:g} %")))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: TAIL_LABELS.get(share, f"{share * 100:g}%")))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set_ylim(lowest, 1.3)
     ax.set_xlabel("latency from the intended send time (ms), log scale")

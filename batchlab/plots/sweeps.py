@@ -61,6 +61,7 @@ def latency_against_batch(sweeps: Any, *, per: str = "request", ax: Axes | None 
         values.append(shown)
     batch_axis(ax, np.concatenate([table["batch_size"] for table in tables.values()]))
     log_axis(ax, "y", np.min(np.concatenate(values)), np.max(np.concatenate(values)))
+    ax.margins(y=0.12)
     ax.set_ylabel(f"{label}, log scale")
     title(ax, f"Latency per {per} against batch size")
     caption(ax, [sweep.provenance for sweep in found.values()])
@@ -91,14 +92,17 @@ def throughput_against_batch(
         if knee:
             at = sweep.knee(share)
             ax.plot(at, shown[sizes == at][0], "o", ms=14, mfc="none", mec=INK, mew=1.2, zorder=4, gid=f"knee {at}")
-            text += f"\nknee {at}" if len(found) == 1 else f", knee {at}"
+            text += "" if len(found) == 1 else f", knee {at}"
         ends.append((sizes[-1], shown[-1], text, colour))
     batch_axis(ax, np.concatenate([sweep.batch_sizes for sweep in found.values()]))
     ax.set_ylim(bottom=0)
     unit = "times the smallest batch's" if relative else "inferences/s"
     ax.set_ylabel(f"throughput ({unit})")
-    ring = f"; ring: knee, the smallest batch with {share:.0%} of the best" if knee else ""
-    title(ax, f"Throughput against batch size{ring}")
+    if knee:
+        ring = ax.plot([], [], "o", ms=10, mfc="none", mec=INK, mew=1.2)
+        number = f" {next(iter(found.values())).knee(share)}" if len(found) == 1 else ""
+        ax.legend(ring, [f"knee{number}: the smallest batch with {share:.0%} of the best"], loc="best")
+    title(ax, "Throughput against batch size")
     caption(ax, [sweep.provenance for sweep in found.values()])
     label_ends(ax, ends)
     return ax
@@ -120,19 +124,32 @@ def throughput_latency(sweeps: Any, *, slo: Any = None, percent: float = 50, ax:
         y = np.array([sweep.runs[int(size)].percentile_ms(percent).value for size in sweep.batch_sizes])
         _line(ax, x, y, index, colour)
         for size, right, up in zip(sweep.batch_sizes, x, y, strict=True):
+            down = index % 2  # neighbours of two devices must not write on each other
             note = ax.annotate(
-                str(size), (right, up), xytext=(-5, 5), textcoords="offset points", ha="right", fontsize=8
+                str(size),
+                (right, up),
+                xytext=(0, -7) if down else (-5, 5),
+                textcoords="offset points",
+                ha="center" if down else "right",
+                va="top" if down else "bottom",
+                fontsize=8,
             )
             halo(note)
         ends.append((x[-1], y[-1], name, colour))
         values.append(y)
     flat = np.concatenate(values)
     log_axis(ax, "y", flat.min(), flat.max())
-    ax.set_xlim(left=0)
+    if len(found) > 1:  # devices differ by tens of times
+        rates = np.concatenate([sweep.table()["throughput_ips"] for sweep in found.values()])
+        log_axis(ax, "x", rates.min(), rates.max())
+        ax.set_xlim(left=rates.min() / 1.6)
+    else:
+        ax.set_xlim(left=0)
     if slo is not None:
         limit = limit_of(slo)[1]
-        level(ax, limit, f"SLO {limit:g} ms", COLOURS["slo"])
-    ax.set_xlabel("throughput (inferences/s)")
+        level(ax, limit, f"SLO {limit:g} ms", COLOURS["slo"], at=0.0 if len(found) == 1 else 0.99)
+    ax.set_xlabel("throughput (inferences/s)" + (", log scale" if len(found) > 1 else ""))
+    ax.margins(y=0.12)
     ax.set_ylabel(f"P{percent:g} latency per request (ms), log scale")
     title(ax, "Latency against throughput; numbers are batch sizes")
     caption(ax, [sweep.provenance for sweep in found.values()])
@@ -164,6 +181,10 @@ def fixed_and_per_item(sweep: Sweep, *, ax: Axes | None = None) -> Axes:
     )
     measured = table["p50_ms"].to_numpy() / sizes
     ax.plot(places, measured, "x", color=INK, ms=7, mew=1.6, label="measured")
+    for place, value, bar in zip(places, measured, own + fixed, strict=True):
+        top = (place, max(value, bar))
+        ax.annotate(f"{value:.3g}", top, xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+    ax.set_ylim(top=max((own + fixed).max(), measured.max()) * 1.12)
     ax.set_xticks(places, [str(size) for size in sizes])
     ax.set_xlabel("batch size (items per request)")
     ax.set_ylabel("cost of one inference (ms)")

@@ -1,0 +1,35 @@
+"""What the tests share: a home of their own, one embedded Triton for all tests that need one, and small models."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batchlab import server
+from batchlab.server import Server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_outside_server() -> Iterator[None]:
+    """Keep a reader's own BATCHLAB_URL out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BATCHLAB_URL", "BATCHLAB_GRPC_URL", "BATCHLAB_METRICS_URL"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One embedded Triton on the project's repository, no model loaded, shared by the whole session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BATCHLAB_HOME", str(tmp_path_factory.mktemp("home")))
+        started = server.start(reuse=False)
+    with started:
+        yield started
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh BATCHLAB_HOME."""
+    monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
