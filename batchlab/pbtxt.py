@@ -153,11 +153,12 @@ def differences(before: Message, after: Message, path: str = "") -> list[str]:
     return found
 
 
-def _paired(*sides: Any) -> list[dict[Any, Message]]:
+def _paired(old: Any, new: Any) -> tuple[dict[Any, Message], dict[Any, Message]]:
     """Key the items of each side by name where all have one, else by position (Triton names what we left unnamed)."""
-    names = [[getattr(item, "name", "") for item in items] for items in sides]
-    by_name = all(all(found) and len(set(found)) == len(found) for found in names)
-    return [dict(zip(n if by_name else range(len(n)), i, strict=True)) for n, i in zip(names, sides, strict=True)]
+    names = [[getattr(item, "name", "") for item in items] for items in (old, new)]
+    if all(all(found) and len(set(found)) == len(found) for found in names):
+        return dict(zip(names[0], old, strict=True)), dict(zip(names[1], new, strict=True))
+    return dict(enumerate(old)), dict(enumerate(new))
 
 
 def _between(old: dict[Any, Any], new: dict[Any, Any], where: Any) -> list[str]:
