@@ -417,7 +417,7 @@ def real_traffic(rate_rps, seconds, seed):
 real = Tuner(
     "text_classifier",
     SLO,
-    drive_server(triton, "text_classifier", inputs=text.requests(64, seed=0)),
+    drive_server(triton, "text_classifier", inputs=[text.as_input([message]) for message in text.sample(64, seed=0)]),
     real_traffic,
     seconds=4,
     tolerance=0.2,
