@@ -8,7 +8,7 @@ LARGEST_BATCH = 128
 EMULATED = {
     "resnet50_t4_eager": "rn50-amp-t4-eager",
     "resnet50_t4_trt": "rn50-fp16-t4-triton",
-    "resnet50_v100": "rn50-amp-v100-eager",
+    "resnet50_v100_eager": "rn50-amp-v100-eager",
     "resnet50_a10": "rn50-fp16-a10",
     "resnet50_a10_int8": "rn50-int8-a10",
     "resnet50_a30": "rn50-fp16-a30",

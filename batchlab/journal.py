@@ -6,22 +6,23 @@ that was cut off: it loads as far as it goes and is marked partial. A line that 
 """
 
 import contextlib
-import json
 import os
+import re
 import secrets
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
-from batchlab import workspace
+from batchlab import runfile, workspace
 from batchlab.measure import COLUMNS, Run
 from batchlab.provenance import Provenance
 from batchlab.statistics import Activity
 
-FORMAT = "batchlab-run-1"
 FLUSH_EVERY = 200
+FLUSH_AFTER_S = 0.5
 
 
 class JournalError(RuntimeError):
@@ -49,6 +50,7 @@ class RunWriter:
         self.problem = ""
         self._rows: list[tuple[Any, ...]] = []
         self._pending: list[str] = []
+        self._flushed = time.monotonic()
         self._run = Run(
             samples=pd.DataFrame(columns=list(self.columns)),
             provenance=provenance,
@@ -63,17 +65,25 @@ class RunWriter:
             self._file = self.path.open("x", encoding="utf-8")
         except OSError as error:
             self._give_up(error)
-        self._write_line(_header(self._run, self.columns))
+        self._write_line(runfile.header_line(self._run, self.columns))
 
     def add(self, *values: Any) -> None:
-        """Add one sample, values in the order of `columns`."""
+        """Add one sample, values in the order of `columns`; it is on its way to the disk within half a second or so.
+
+        Raises:
+            JournalError: more or fewer values than columns.
+        """
+        if len(values) != len(self.columns):
+            raise JournalError(f"A sample has the {len(self.columns)} values {', '.join(self.columns)}; got {values}.")
         self._rows.append(values)
-        self._pending.append(json.dumps(_plain(values)))
-        if len(self._pending) >= FLUSH_EVERY:
+        self._pending.append(runfile.sample_line(values))
+        # Fast runs write in blocks; of a slow one, a crash must not take minutes of measuring with it.
+        if len(self._pending) >= FLUSH_EVERY or time.monotonic() - self._flushed > FLUSH_AFTER_S:
             self.flush()
 
     def flush(self) -> None:
         """Hand everything added so far to the operating system."""
+        self._flushed = time.monotonic()
         if self._pending:
             lines, self._pending = "\n".join(self._pending), []
             self._write_line(lines)
@@ -82,9 +92,9 @@ class RunWriter:
         """Write the footer and return the run."""
         self.flush()
         run = self._run
-        run.samples = _frame(self._rows, self.columns)
+        run.samples = runfile.frame(self._rows, self.columns)
         run.server, run.partial, run.invalid = server, partial, invalid or []
-        self._write_line(_footer(run))
+        self._write_line(runfile.footer_line(run))
         self.close()
         if not self.problem:
             run.run_id = self.path.stem
@@ -146,10 +156,10 @@ def save(run: Run, folder: Path | None = None) -> Path:
     columns = tuple(run.samples.columns)
     try:
         with draft.open("w", encoding="utf-8") as file:
-            file.write(_header(run, columns) + "\n")
+            file.write(runfile.header_line(run, columns) + "\n")
             for row in run.samples.itertuples(index=False, name=None):
-                file.write(json.dumps(_plain(row)) + "\n")
-            file.write(_footer(run) + "\n")
+                file.write(runfile.sample_line(row) + "\n")
+            file.write(runfile.footer_line(run) + "\n")
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -179,30 +189,10 @@ def load(path: Path | str) -> Run:
         lines = chosen.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise JournalError(f"No run at {chosen}: {error.strerror}.") from error
-    header = _parsed(lines[0]) if lines else None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise JournalError(f"{chosen} is not a saved run: its first line is not a {FORMAT} header.")
-    columns = tuple(header["columns"])
-    rows, footer = [], None
-    for number, line in enumerate(lines[1:], start=2):
-        value = _parsed(line)
-        if isinstance(value, list) and len(value) == len(columns):
-            rows.append(value)
-        elif isinstance(value, dict) and "partial" in value:
-            footer = value
-        elif number < len(lines):
-            raise JournalError(f"{chosen}, line {number}: neither a sample nor a footer. The file was changed by hand.")
-    return Run(
-        samples=_frame(rows, columns),
-        provenance=Provenance.from_dict(header["provenance"]),
-        kind=header["kind"],
-        warmup_s=header["warmup_s"],
-        settings=header["settings"],
-        server=Activity.from_dict(footer["server"]) if footer and footer["server"] else None,
-        partial=footer["partial"] if footer else True,
-        invalid=footer["invalid"] if footer else [],
-        run_id=chosen.stem,
-    )
+    try:
+        return runfile.parse(lines, chosen.stem)
+    except runfile.RunFileError as error:
+        raise JournalError(f"{chosen} is {error}") from error
 
 
 def saved() -> list[Path]:
@@ -212,39 +202,4 @@ def saved() -> list[Path]:
 
 def _new_id(model: str) -> str:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return f"{moment}-{model or 'run'}-{secrets.token_hex(3)}"
-
-
-def _header(run: Run, columns: tuple[str, ...]) -> str:
-    return json.dumps(
-        {
-            "format": FORMAT,
-            "columns": list(columns),
-            "kind": run.kind,
-            "warmup_s": run.warmup_s,
-            "settings": run.settings,
-            "provenance": run.provenance.to_dict(),
-        }
-    )
-
-
-def _footer(run: Run) -> str:
-    server = run.server.to_dict() if run.server else None
-    return json.dumps({"partial": run.partial, "invalid": run.invalid, "server": server})
-
-
-def _frame(rows: list[Any], columns: tuple[str, ...]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(columns))
-    times = dict.fromkeys(("intended_s", "sent_s", "done_s"), float)
-    return frame.astype({**times, "batch_size": int, "ok": bool, "error": str})
-
-
-def _plain(values: tuple[Any, ...]) -> list[Any]:
-    return [value.item() if hasattr(value, "item") else value for value in values]
-
-
-def _parsed(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        return None
+    return f"{moment}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', model) or 'run'}-{secrets.token_hex(3)}"

@@ -69,15 +69,16 @@ def percentile(values_ms: np.ndarray, percent: float, confidence: float = 0.95) 
     The value is the smallest sample with at least `percent` of all samples at or below it (the inverted empirical
     distribution; no interpolation invents a latency that nobody saw). The interval is the pair of order statistics
     whose ranks bound a binomial count: W. J. Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2.
-    Where too few samples lie beyond the percentile the upper end is infinite: the data cannot bound it.
+    Where too few samples lie beyond the percentile the upper end is infinite: the data cannot bound it. Where too few
+    lie below, the lower end is 0, under which no latency lies.
 
     Args:
-        values_ms: samples, shape ``(n,)``, any unit.
+        values_ms: samples, shape ``(n,)``, any unit, none below 0.
         percent: between 0 and 100, exclusive.
         confidence: two-sided, between 0 and 1, exclusive.
 
     Raises:
-        MeasureError: no samples, or an argument out of range.
+        MeasureError: no samples, a sample that is not a number, or an argument out of range.
     """
     if not 0 < percent < 100:
         raise MeasureError(f"A percentile lies between 0 and 100, got {percent}.")
@@ -87,6 +88,8 @@ def percentile(values_ms: np.ndarray, percent: float, confidence: float = 0.95) 
     n = len(ordered)
     if n == 0:
         raise MeasureError("A percentile of no samples does not exist: no request was answered after the warm-up.")
+    if np.isnan(ordered[-1]):
+        raise MeasureError("A percentile of samples that are not numbers does not exist: NaN is among them.")
     share = percent / 100
     value = ordered[max(int(np.ceil(share * n - 1e-9)), 1) - 1]
     low_rank = int(stats.binom.ppf((1 - confidence) / 2, n, share))

@@ -103,10 +103,21 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Provenance":
-        """Rebuild from `to_dict`; unknown keys of a newer version are kept in `details`."""
+        """Rebuild from `to_dict`; unknown keys of a newer version are kept in `details`.
+
+        Raises:
+            ValueError: a key is missing, or the tier is unknown.
+        """
         known = {f.name for f in dataclasses.fields(cls)}
         extra = {key: str(value) for key, value in values.items() if key not in known}
         chosen = {key: value for key, value in values.items() if key in known}
-        chosen["machine"] = Machine(**chosen["machine"])
+        machine = chosen.get("machine", {})
+        names = [f.name for f in dataclasses.fields(Machine)]
+        extra |= {f"machine.{key}": str(value) for key, value in machine.items() if key not in names}
+        missing = [name for name in ("tier", "model", "server") if name not in chosen]
+        missing += [f"machine.{name}" for name in names if name not in machine]
+        if missing:
+            raise ValueError(f"A provenance lacks {', '.join(missing)}.")
+        chosen["machine"] = Machine(**{name: machine[name] for name in names})
         chosen["details"] = {**chosen.get("details", {}), **extra}
         return cls(**chosen)

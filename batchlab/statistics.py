@@ -63,15 +63,22 @@ class Snapshot:
             batch_compute_ms=compute,
         )
 
+    def _counters(self) -> tuple[float, ...]:
+        times = (self.queue_ms, self.compute_input_ms, self.compute_infer_ms, self.compute_output_ms)
+        return (self.inferences, self.executions, self.requests, self.failures, *times)
+
     def __sub__(self, earlier: "Snapshot") -> "Activity":
         """Return what happened between `earlier` and this snapshot.
 
         Raises:
-            StatisticsError: the models differ, or the counters went backwards.
+            StatisticsError: the models differ, or a counter went backwards.
         """
         if earlier.model != self.model:
             raise StatisticsError(f"Snapshots of two models: {earlier.model!r} and {self.model!r}.")
-        if earlier.executions > self.executions or earlier.requests > self.requests:
+        # Any counter may give a reload away: soon after it the small ones have overtaken their old value already.
+        if any(now < then for now, then in zip(self._counters(), earlier._counters(), strict=True)) or any(
+            self.batches.get(size, 0) < count for size, count in earlier.batches.items()
+        ):
             raise StatisticsError(
                 f"The counters of {self.model!r} went backwards: the model was reloaded between the two "
                 "snapshots. Take the first one after the reload."

@@ -7,10 +7,12 @@ from batchlab.plots.canvas import PlotError, use_style
 from batchlab.plots.configurations import pareto, slo_surface
 from batchlab.plots.inside import batch_histogram, time_in_server
 from batchlab.plots.palette import COLOURS, shades
+from batchlab.plots.photographs import photographs
 from batchlab.plots.requests import closed_against_open, latency_ecdf, latency_histogram, request_timeline
 from batchlab.plots.sweeps import (
     fixed_and_per_item,
     latency_against_batch,
+    sweep,
     throughput_against_batch,
     throughput_latency,
 )
@@ -27,10 +29,12 @@ __all__ = [
     "latency_histogram",
     "p99_against_rate",
     "pareto",
+    "photographs",
     "rate_over_time",
     "request_timeline",
     "shades",
     "slo_surface",
+    "sweep",
     "throughput_against_batch",
     "throughput_latency",
     "time_in_server",

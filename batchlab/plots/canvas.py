@@ -98,7 +98,7 @@ def caption(ax: Axes, provenances: Iterable[Provenance], note: str = "") -> None
     if figure is None:
         raise PlotError("These axes belong to no figure.")
     # A character of a caption in DejaVu Sans is about half its size wide.
-    width = int(figure.get_figwidth() * POINTS_PER_INCH / (CAPTION_POINTS * 0.5))
+    width = int(figure.get_figwidth() * POINTS_PER_INCH / (CAPTION_POINTS * 0.53))
     lines = figure.get_supxlabel().splitlines()
     wrapped = textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False)
     if lines[-len(wrapped) :] != wrapped:

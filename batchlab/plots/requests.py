@@ -28,12 +28,17 @@ COMPUTE_COLUMNS = ("compute_ms", "device_ms")
 
 
 @styled
-def request_timeline(run: Run, first: int = 12, *, ax: Axes | None = None) -> Axes:
+def request_timeline(run: Run, first: int = 12, *, one_at_a_time: bool = False, ax: Axes | None = None) -> Axes:
     """Draw the first requests after the warm-up as bars over time: grey is waiting, blue is computing.
 
     How long a request was computed comes from a column ``compute_ms`` or ``device_ms`` of its own, or else from the
     mean in Triton's statistics of the run. It is drawn at the end of the bar, for the answer follows the computing.
     A failed request ends in a cross.
+
+    Args:
+        first: how many requests.
+        one_at_a_time: the model has one instance and forms no batches, so that no request was computed before the
+            one ahead of it was answered; a mean computing time that would say otherwise is cut there.
 
     Raises:
         PlotError: the run holds no request, or nothing tells computing from waiting.
@@ -47,6 +52,11 @@ def request_timeline(run: Run, first: int = 12, *, ax: Axes | None = None) -> Ax
     total = ((rows["done_s"] - rows["intended_s"]) * MS_PER_S).to_numpy()
     ok = rows["ok"].to_numpy(dtype=bool)
     compute = np.where(ok, np.minimum(compute, total), 0.0)
+    if one_at_a_time:
+        ended = began + total
+        order = np.argsort(ended)
+        ahead = np.concatenate([[-np.inf], ended[order][:-1]])
+        compute[order] = np.minimum(compute[order], ended[order] - ahead)
     lanes = np.arange(1, len(rows) + 1)
     ax.barh(lanes, total - compute, 0.7, left=began, color=COLOURS["queue"], label="waiting")
     ax.barh(lanes, compute, 0.7, left=began + total - compute, color=COLOURS["compute"], label=f"computing{told_by}")

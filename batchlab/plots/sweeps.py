@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from batchlab.curve import Sweep
+from batchlab.curve import Sweep, from_profile
 from batchlab.plots.canvas import (
     PlotError,
     axes,
@@ -109,6 +110,15 @@ def throughput_against_batch(
 
 
 @styled
+def sweep(sweeps: Any) -> Axes:
+    """Draw latency and throughput against batch size side by side, in a figure of their own; return the left axes."""
+    _, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2))
+    latency_against_batch(sweeps, ax=left)
+    throughput_against_batch(sweeps, ax=right)
+    return left
+
+
+@styled
 def throughput_latency(sweeps: Any, *, slo: Any = None, percent: float = 50, ax: Axes | None = None) -> Axes:
     """Draw the trade-off: throughput to the right, latency per request upwards, each point named by its batch size.
 
@@ -158,13 +168,18 @@ def throughput_latency(sweeps: Any, *, slo: Any = None, percent: float = 50, ax:
 
 
 @styled
-def fixed_and_per_item(sweep: Sweep, *, ax: Axes | None = None) -> Axes:
+def fixed_and_per_item(source: Any, *, ax: Axes | None = None) -> Axes:
     """Draw what one inference costs at each batch size, split into its share of the fixed cost and its own cost.
 
     The bars are the fit of `Sweep.cost_fit`, the crosses what was measured (the median); the title says how far the
     two are apart at worst.
+
+    Args:
+        source: a `Sweep`, or a `batchlab.profiles.Profile`, drawn at its published batch sizes.
     """
-    ax, fit, table = axes(ax), sweep.cost_fit(), sweep.table()
+    found = source if isinstance(source, Sweep) else from_profile(source, [int(size) for size in source.batch_sizes])
+    word = "measured" if source is found else "published"
+    ax, fit, table = axes(ax), found.cost_fit(), found.table()
     places = np.arange(len(table))
     sizes = table["batch_size"].to_numpy()
     fixed, own = fit.fixed_ms / sizes, np.full(len(sizes), fit.per_item_ms)
@@ -180,7 +195,7 @@ def fixed_and_per_item(sweep: Sweep, *, ax: Axes | None = None) -> Axes:
         label=f"fixed: {fit.fixed_ms:.3g} ms a batch, shared by its items",
     )
     measured = table["p50_ms"].to_numpy() / sizes
-    ax.plot(places, measured, "x", color=INK, ms=7, mew=1.6, label="measured")
+    ax.plot(places, measured, "x", color=INK, ms=7, mew=1.6, label=word)
     for place, value, bar in zip(places, measured, own + fixed, strict=True):
         top = (place, max(value, bar))
         ax.annotate(f"{value:.3g}", top, xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5)
@@ -192,8 +207,8 @@ def fixed_and_per_item(sweep: Sweep, *, ax: Axes | None = None) -> Axes:
     handles, labels = ax.get_legend_handles_labels()
     order = [labels.index(text) for text in sorted(labels, key=lambda text: ("fixed" not in text, "per" not in text))]
     ax.legend([handles[i] for i in order], [labels[i] for i in order], loc="upper right")
-    title(ax, f"What one inference costs (fit within {fit.worst_rel:.1%} of the measured)")
-    caption(ax, [sweep.provenance])
+    title(ax, f"What one inference costs (fit within {fit.worst_rel:.1%} of the {word})")
+    caption(ax, [found.provenance])
     return ax
 
 
