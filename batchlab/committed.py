@@ -4,7 +4,6 @@ After a change: ``python -m batchlab.repository`` renders them.
 """
 
 from batchlab import text
-from batchlab import text
 from batchlab.configuration import InstanceGroup, ModelConfig, TensorSpec
 from batchlab.profiles import emulated_config, load_profiles
 
