@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from batchlab import changes as changing
-from batchlab import diagnosis, prometheus, repository, tiers, triton_log
+from batchlab import diagnosis, gpu, prometheus, repository, tiers, triton_log
 from batchlab.endpoint import Endpoint, ModelError, RequestError, ServerError, ServerGone
 from batchlab.provenance import Provenance, Tier
 from batchlab.repository import ModelConfig
@@ -72,13 +72,19 @@ class Client:
         return sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
 
     def load(self, model: str, config: ModelConfig | None = None) -> None:
-        """Load a model, or load it anew, from its folder or with another configuration.
+        """Load a model, or load it anew: as its folder has it, or with another configuration.
 
-        A failing reload leaves the loaded version serving.
+        A failing reload leaves the loaded version serving (at a server whose folder cannot be read from here, only
+        where `config` is given).
 
         Raises:
             ModelError: with the model's own error.
         """
+        if config is None and model in self.loaded():
+            # Triton keeps a changed configuration until the file itself changes: give it the file's anew.
+            config = self._committed(model)
+            if config is None:
+                self.unload(model)
         body = {"parameters": {"config": config.to_json()}} if config is not None else {}
         mark = triton_log.size(self._log) if self._log else 0
         try:
@@ -182,8 +188,11 @@ class Client:
         pace = os.environ.get("BATCHLAB_PACE", "1")
         if float(pace) != 1:
             kept["pace"] = pace
+        tier = self.tier(model)
+        if tier == "gpu" and self.embedded:
+            kept["gpu"] = "; ".join(str(found) for found in gpu.gpus())
         return Provenance(
-            tier=self.tier(model),
+            tier=tier,
             model=model,
             server=f"Triton {self.version} ({'embedded' if self.embedded else self.url})",
             profile=tiers.parameters(config).get("profile", ""),
@@ -215,6 +224,14 @@ class Client:
         finally:
             self._endpoint.close()
         return None
+
+    def _committed(self, model: str) -> ModelConfig | None:
+        if self._repository is None:
+            return None
+        try:
+            return repository.read(model, self._repository)
+        except repository.RepositoryError as error:
+            raise ModelError(str(error)) from error
 
     def _config(self, model: str) -> dict[str, Any]:
         return dict(self._of_model(model, "/config"))

@@ -1,5 +1,9 @@
-"""The models whose ``config.pbtxt`` is committed to ``triton_repo/``: this list is what those files say."""
+"""The models whose ``config.pbtxt`` is committed to ``triton_repo/``: this list is what those files say.
 
+After a change: ``python -m batchlab.repository`` renders them.
+"""
+
+from batchlab import text
 from batchlab.configuration import InstanceGroup, ModelConfig, TensorSpec
 from batchlab.profiles import emulated_config, load_profiles
 
@@ -8,7 +12,7 @@ LARGEST_BATCH = 128
 EMULATED = {
     "resnet50_t4_eager": "rn50-amp-t4-eager",
     "resnet50_t4_trt": "rn50-fp16-t4-triton",
-    "resnet50_v100": "rn50-amp-v100-eager",
+    "resnet50_v100_eager": "rn50-amp-v100-eager",
     "resnet50_a10": "rn50-fp16-a10",
     "resnet50_a10_int8": "rn50-int8-a10",
     "resnet50_a30": "rn50-fp16-a30",
@@ -28,7 +32,7 @@ ONE_ON_GPU = (InstanceGroup(count=1, kind="KIND_GPU"),)
 
 def configurations() -> list[ModelConfig]:
     """Return every committed configuration, in the order in which a reader meets them."""
-    return [null(), resnet50(), resnet50_cuda(), *emulated()]
+    return [null(), resnet50(), resnet50_cuda(), *text.configs(), *emulated()]
 
 
 def null() -> ModelConfig:

@@ -16,6 +16,7 @@ HINTS = (
         r"failed to open text file for read",
         "A file that the configuration names is not there; what is built, not committed, comes with `make lab`.",
     ),
+    (r"KIND_GPU but no GPUs", "This server sees no NVIDIA GPU; load a model that computes on the processor."),
     (r"explicit model load / unload is not allowed", "Start that Triton with --model-control-mode=explicit."),
 )
 INTERNAL = re.compile(r"\n\nAt:\n.*", re.DOTALL)
@@ -46,7 +47,7 @@ def why_not_loaded(model: str, words: str, log: str, repository: Path | None) ->
     # Triton's answer to an unreadable configuration is the same for every cause; its log has the cause.
     said = triton_log.reason(log, model) or INTERNAL.sub("", words).strip()
     said = re.sub(rf"^load failed for model '{re.escape(model)}': ", "", said)
-    said = re.sub(r"^(Internal|Invalid argument|Not found|Unavailable|Unsupported): ", "", said)
     said = re.sub(r"^version \d+ is at UNAVAILABLE state: ", "", said).rstrip(";\n ").rstrip(".")
+    said = re.sub(r"^(Internal|Invalid argument|Not found|Unavailable|Unsupported): ", "", said)
     hint = next((f" {text.format(model=model)}" for pattern, text in HINTS if re.search(pattern, said)), "")
     return f"Model {model!r} did not load: {said}.{hint}"

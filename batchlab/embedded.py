@@ -124,7 +124,7 @@ class Embedded:
             return
         with contextlib.suppress(OSError):
             os.close(self.pipe)
-        _reap(self.supervisor, STOP_S)
+        reap(self.supervisor)
         clear(self.folder)
 
 
@@ -173,8 +173,9 @@ def start_ticks(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
-def _reap(pid: int, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
+def reap(pid: int) -> None:
+    """Wait until a supervisor of ours, told to stop, has ended; by force if it takes too long."""
+    deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:
         try:
             if os.waitpid(pid, os.WNOHANG)[0] == pid:

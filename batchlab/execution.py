@@ -16,6 +16,8 @@ from nbformat.notebooknode import NotebookNode
 
 CELL_TIMEOUT_S = 600
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TRACEBACK_LINES = 25
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|tmp|var/folders)/[\w.-]+")
 IMAGE = re.compile(r"data:image/[^\"')\s]+")
@@ -49,7 +51,8 @@ def run(notebook: NotebookNode, folder: Path, environment: Mapping[str, str] | N
     try:
         client.execute(env={**os.environ, **(environment or {})})
     except CellExecutionError as error:
-        raise ExecutionError(f"{_failed(notebook)} raised {error.ename}: {error.evalue}\n{error.traceback}") from error
+        where = "\n".join(ANSI.sub("", str(error.traceback)).splitlines()[:TRACEBACK_LINES])
+        raise ExecutionError(f"{_failed(notebook)} raised {error.ename}: {error.evalue}\n{where}") from error
     except (CellTimeoutError, DeadKernelError) as error:
         raise ExecutionError(f"{_failed(notebook)}: {str(error).strip().splitlines()[0]}") from error
     return notebook
@@ -146,11 +149,11 @@ def _refuse(place: str, text: str) -> None:
             f"{place} shows the memory address {address.group()}, which differs in every run. End the cell with a "
             "semicolon, assign its last value, or give the object a repr."
         )
-    here = [str(folder) for folder in (Path.cwd(), Path(sys.prefix), Path.home(), Path(tempfile.gettempdir()))]
-    named = [folder for folder in here if len(folder) > 1 and folder + "/" in visible]
-    path = MACHINE_PATH.search(visible)
-    if named or path:
+    folders = (Path.cwd(), Path(sys.prefix), Path.home(), Path(tempfile.gettempdir()))
+    own = "|".join(re.escape(str(folder)) for folder in folders if len(folder.parts) > 1)
+    path = MACHINE_PATH.search(visible) or re.search(rf"(?<![\w.:/-])(?:{own})/", visible)
+    if path:
         raise ExecutionError(
-            f"{place} shows a path of this machine, {named[0] if named else path.group() if path else ''}. "
+            f"{place} shows a path of this machine, {path.group().rstrip('/')}. "
             "Show a file's name, or a path relative to the project."
         )

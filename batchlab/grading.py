@@ -141,12 +141,7 @@ class Lab:
             unit: unit of the result.
             hint: the idea that helps.
         """
-        if judges.untouched(fn, cases):
-            name = self.info.variables.get(q, getattr(fn, "__name__", q))
-            return self._unattempted(q, f"{name} returns nothing yet: fill in its body in the cell above.")
-        text = f"A function is asked for, {answers.shown(fn)} is none."
-        judge = lambda: judges.calls(fn, cases, rel=rel, abs_=abs, unit=unit) if callable(fn) else text  # noqa: E731
-        return self._judge(q, fn, judge, hint)
+        return self._judge(q, fn, lambda: judges.calls(fn, cases, rel=rel, abs_=abs, unit=unit), hint)
 
     def that(self, q: str, value: Any, test: Callable[[Any], Any], *, hint: str = "") -> Verdict:
         """Check a property: `test` gets the value and answers True, or a sentence that says why not."""
@@ -169,8 +164,8 @@ class Lab:
             return self._unattempted(q, f"Give {name} a value in the cell above." if whole else f"{name} has a gap.")
         try:
             reason = judges.heard(judge)
-        except judges.NothingMeasuredError as nothing:
-            return self._unattempted(q, str(nothing))
+        except judges.UnattemptedError as reason_not_to:
+            return self._unattempted(q, str(reason_not_to))
         maximum = self._maximum(q)
         state: State = "wrong" if reason else "right"
         points = 0.0 if reason else maximum

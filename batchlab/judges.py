@@ -17,8 +17,8 @@ import pandas as pd
 from batchlab import answers
 
 
-class NothingMeasuredError(Exception):
-    """There is nothing to compare the answer with; the fault is not the learner's."""
+class UnattemptedError(Exception):
+    """There is nothing to judge: a function is still a stub, or a measurement to compare with is missing."""
 
 
 def heard(judge: Callable[[], str]) -> str:
@@ -28,13 +28,13 @@ def heard(judge: Callable[[], str]) -> str:
     inside a learner's function must not cost any.
 
     Raises:
-        NothingMeasuredError: passed on, the answer is not to blame.
+        UnattemptedError: passed on.
     """
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             return judge()
-        except NothingMeasuredError:
+        except UnattemptedError:
             raise
         except BaseException as error:
             return f"The answer could not be checked: {_told(error)}."
@@ -66,7 +66,7 @@ def numbers(value: Any, expected: Any, *, rel: float, abs_: float, unit: str = "
     """Judge several numbers, by name where both sides have names, else in order."""
     goals, given = _items(called(expected)), _items(value)
     if goals is None:
-        raise NothingMeasuredError("There is nothing to compare with: run the cells above again, then this one.")
+        raise UnattemptedError("There is nothing to compare with: run the cells above again, then this one.")
     if given is None:
         return f"{len(goals)} numbers are asked for, as a list or a dictionary."
     if len(given) != len(goals):
@@ -129,29 +129,29 @@ def order(value: Any, right: Sequence[Any]) -> str:
 
 
 def calls(fn: Any, cases: Sequence[tuple[tuple[Any, ...], Any]], *, rel: float, abs_: float, unit: str = "") -> str:
-    """Judge a function by its results; an expected value that is callable judges the result like `that`."""
-    for args, expected in cases:
-        call = f"{getattr(fn, '__name__', 'the function')}({', '.join(map(answers.shown, args))})"
+    """Judge a function by its results; an expected value that is callable judges the result like `that`.
+
+    Raises:
+        UnattemptedError: the function returns nothing for the first case.
+    """
+    if not callable(fn):
+        return f"A function is asked for, {answers.shown(fn)} is none."
+    for number_of_case, (args, expected) in enumerate(cases):
+        name = getattr(fn, "__name__", "the function")
+        call = f"{name}({', '.join(map(answers.shown, args))})"
         try:
             # A copy, so that a function that changes its arguments does not spoil the next case.
             result = fn(*copy.deepcopy(args))
         except BaseException as error:
             return f"{call} fails: {_told(error)}."
-        if result is None:
+        if _is_gap(result) and number_of_case == 0:
+            raise UnattemptedError(f"{name} returns nothing yet: fill in its body, and end it with a return.")
+        if _is_gap(result):
             return f"{call} returned nothing: end the function with a return."
         reason = _unlike(result, expected, rel, abs_, unit)
         if reason:
             return f"{call} returned {answers.shown(result)}. {reason}"
     return ""
-
-
-def untouched(fn: Any, cases: Sequence[tuple[tuple[Any, ...], Any]]) -> bool:
-    """Whether a function is still the stub: it returns ``...`` or nothing for every case."""
-
-    def probe() -> str:
-        return "" if all(_is_gap(fn(*copy.deepcopy(args))) for args, _ in cases) else "attempted"
-
-    return callable(fn) and heard(probe) == ""
 
 
 def that(value: Any, test: Callable[[Any], Any]) -> str:
@@ -173,7 +173,7 @@ def _target(expected: Any) -> float:
     except Exception as error:
         goal = _told(error)
     if isinstance(goal, str):
-        raise NothingMeasuredError(
+        raise UnattemptedError(
             f"There is no number to compare with yet ({goal.rstrip('.')}). Run the cells above again, then this one."
         )
     return goal

@@ -1,7 +1,6 @@
 """Starting an embedded Triton: ports, command line, supervisor, readiness; or a clear reason why not."""
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -54,6 +53,10 @@ def start(options: Options, reuse: bool, timeout_s: float) -> Embedded:
         StartError: the machine cannot run it, a wanted port is taken, or it ended or hung while starting. Nothing
             is left behind.
     """
+    try:
+        parts = wheel.find()
+    except wheel.WheelError as error:
+        raise StartError(str(error)) from error
     if not Path(options.repository).is_dir():
         raise StartError(f"There is no model repository at {options.repository}.")
     with _start_lock():
@@ -65,8 +68,8 @@ def start(options: Options, reuse: bool, timeout_s: float) -> Embedded:
                 return found
         for _ in range(PORT_TRIES - 1):
             with contextlib.suppress(_PortLostError):
-                return _start_once(options, timeout_s)
-        return _start_once(options, timeout_s)
+                return _start_once(parts, options, timeout_s)
+        return _start_once(parts, options, timeout_s)
 
 
 def pick_ports(wanted: Sequence[int]) -> tuple[int, int, int]:
@@ -92,10 +95,9 @@ def pick_ports(wanted: Sequence[int]) -> tuple[int, int, int]:
     return ports[0], ports[1], ports[2]
 
 
-def _start_once(options: Options, timeout_s: float) -> Embedded:
+def _start_once(parts: wheel.Wheel, options: Options, timeout_s: float) -> Embedded:
     folder = workspace.servers_dir() / f"batchlab-{secrets.token_hex(4)}"
     try:
-        parts = wheel.find()
         ports = pick_ports(options.ports)
         folder.mkdir(mode=0o700)
         environment = wheel.assemble(parts, folder)
@@ -123,21 +125,26 @@ def _start_once(options: Options, timeout_s: float) -> Embedded:
 def _supervised(folder: Path, options: Options, ports: tuple[int, int, int]) -> Embedded:
     reader, writer = os.pipe()
     null, notes = os.devnull, str(folder / "supervisor.log")
-    # Spawned raw, without a Popen object: a re-used handle must be able to wait for it, and nothing may end it when
-    # a Python object is collected. In a session of its own, because Jupyter interrupts and kills by process group.
-    keeper = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", supervisor.__file__, str(folder), "3", str(os.getpid())],
-        os.environ,
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, reader, 3),
-            (os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-    )
-    os.close(reader)
+    try:
+        # Spawned raw, without a Popen object: a re-used handle must be able to wait for it, and nothing may end it
+        # when a Python object is collected. In a session of its own, because Jupyter interrupts and kills by group.
+        keeper = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", supervisor.__file__, str(folder), "3", str(os.getpid())],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, reader, 3),
+                (os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+    except OSError:
+        os.close(writer)
+        raise
+    finally:
+        os.close(reader)
     server = Embedded(
         folder=folder,
         options=_plain(options),
@@ -149,7 +156,13 @@ def _supervised(folder: Path, options: Options, ports: tuple[int, int, int]) -> 
         supervisor_ticks=embedded.start_ticks(keeper),
         pipe=writer,
     )
-    server.save()
+    try:
+        server.save()
+    except OSError:
+        # A full disk: what is already running must not stay without a record.
+        os.close(writer)
+        embedded.reap(keeper)
+        raise
     return server
 
 
@@ -189,6 +202,9 @@ def _wait_ready(server: Embedded, timeout_s: float) -> None:
 
 @contextlib.contextmanager
 def _start_lock() -> Iterator[None]:
+    # Not on Windows, where this module is imported all the same: a server elsewhere can be used from there.
+    import fcntl
+
     # One start at a time per home: threads and kernels then neither sweep nor miss each other's half-made folders.
     with (workspace.servers_dir() / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchlab.source import CHECK_SUFFIX, GID, KINDS, Cell, Source, answer_variable, check_call
+from batchlab.source import CHECK_SUFFIX, GID, KINDS, Cell, Source, answer_names, check_call
 
 MAX_CODE_LINES = 25
 AIM_CODE_LINES = 12
@@ -19,6 +19,7 @@ TAGS = {
 OPENING = ("What you'll do", "What you'll learn", "What you'll need")
 CLOSING = ("What you did", "What you learned")
 FRAME = ("On your own", "In practice", "Further reading")
+UNBOUND = "write '{name} = ...' above ### BEGIN SOLUTION, or hand the check what this cell sets."
 ABBREVIATIONS = r"(?<!e\.g)(?<!i\.e)(?<!vs)(?<!cf)(?<!etc)(?<!approx)(?<!Fig)(?<!No)(?<!Eq)"
 TWO_SENTENCES = re.compile(ABBREVIATIONS + r"[.!?][\"')*_`]*\s+(?=[\"'(*_`]*[A-Z])")
 SENTENCE_END = re.compile(r"[.!?:;…][\"')*_`\]]*$")
@@ -118,8 +119,9 @@ def _questions(source: Source) -> Iterator[tuple[Cell, str]]:
             answer = seen.get(cell.question)
             if answer is None or answer.number > cell.number:
                 yield cell, f'no answer cell "{cell.question}" stands above this test.'
-            elif (name := answer_variable(cell)) and name not in _left_to_learners(answer):
-                yield answer, f"learners find no {name!r} here; write '{name} = ...' above ### BEGIN SOLUTION."
+            else:
+                gone = [name for name in answer_names(cell) if name not in _left_to_learners(answer)]
+                yield from ((answer, f"learners find no {name!r} here: {UNBOUND.format(name=name)}") for name in gone)
 
 
 def _left_to_learners(answer: Cell) -> set[str]:

@@ -102,7 +102,7 @@ class Source:
             lab=self.lab,
             **self.header,
             points={cell.question: cell.points or 0 for cell in tests},
-            variables={cell.question: name for cell in tests if (name := answer_variable(cell))},
+            variables={cell.question: ", ".join(names) for cell in tests if (names := answer_names(cell))},
             manual={cell.gid: cell.points or 0 for cell in self.cells if cell.kind == "manual"},
         )
 
@@ -174,13 +174,14 @@ def read(path: Path) -> Source:
     return Source(path, header, cells)
 
 
-def answer_variable(cell: Cell) -> str:
-    """Return the name that a test cell's check reads its answer from; empty where the answer is an expression."""
+def answer_names(cell: Cell) -> list[str]:
+    """Return the names that a test cell's check takes its answer from; none where the answer is computed there."""
     call = check_call(cell)
     if call is None or len(call.args) < 2:
-        return ""
-    names = [node.id for node in ast.walk(call.args[1]) if isinstance(node, ast.Name)]
-    return names[0] if names else ""
+        return []
+    answer = call.args[1]
+    parts = answer.values if isinstance(answer, ast.Dict) else getattr(answer, "elts", [answer])
+    return [part.id for part in parts if isinstance(part, ast.Name)]
 
 
 def check_call(cell: Cell) -> ast.Call | None:

@@ -44,19 +44,12 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class Built:
-    """What lies in the repository, as its sidecar tells.
+    """What lies in the repository, as its sidecar tells."""
 
-    Attributes:
-        sha256: of ``model.onnx``.
-        recipe: digest of all that the network was made from; another recipe means another build.
-        held_out: number of held-out messages.
-        held_out_right: how many of them the built network sorts rightly.
-    """
-
-    sha256: str
-    recipe: str
-    held_out: int
-    held_out_right: int
+    sha256: str  # of model.onnx
+    recipe: str  # digest of all that the network was made from; another recipe means another build
+    held_out: int  # messages never trained on
+    held_out_right: int  # how many of them the built network sorts rightly
 
     @property
     def accuracy(self) -> float:
@@ -120,7 +113,7 @@ def recipe() -> str:
     """Return a digest of what the network is made from: weights, messages, and the code that does it."""
     # The code names the weights by their digest, so hashing the code covers them.
     parts = [Path(__file__).with_name("minilm.py"), Path(__file__), text.messages_path()]
-    return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
+    return hashlib.sha256(repr(text.LABELS).encode() + b"".join(part.read_bytes() for part in parts)).hexdigest()
 
 
 def train(encoder: "minilm.Encoder") -> "minilm.Classifier":

@@ -13,6 +13,8 @@ PORT_TAKEN = re.compile(r"[Ss]ocket '?[\d.]+:(\d+)'? already in use|[Aa]ddress a
 
 def clean(text: str) -> list[str]:
     """Return the lines of `text` that mean something, oldest first."""
+    # A refused argument is told in one line, then comes the whole manual.
+    text = text.partition("Usage: tritonserver")[0]
     return [line.rstrip() for line in text.splitlines() if not NOISE.search(line)]
 
 

@@ -63,7 +63,7 @@ class Wire:
     def __init__(self, url: str, *, timeout_s: float, max_connections: int) -> None:
         host, _, port = url.rpartition(":")
         found = socket.getaddrinfo(host.strip("[]"), int(port), 0, socket.SOCK_STREAM)
-        self._family, _, _, _, self._address = found[0]
+        self._addresses = [(family, address) for family, _, _, _, address in found]
         self._timeout_s = timeout_s
         self.max_connections = min(max_connections, _raised_file_limit() - SPARE_FILES)
         self._idle: list[socket.socket] = []
@@ -145,14 +145,21 @@ class Wire:
                 connection.close()
 
     def _connect(self) -> socket.socket:
-        connection = socket.socket(self._family, socket.SOCK_STREAM)
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.connect(self._address)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        # A name may stand for several addresses, such as ::1 and 127.0.0.1, of which the server has one.
+        for number, (family, address) in enumerate(self._addresses):
+            connection = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.connect(address)
+            except BaseException as error:
+                connection.close()
+                if number + 1 < len(self._addresses) and isinstance(error, OSError):
+                    continue
+                raise
+            if number:
+                self._addresses.insert(0, self._addresses.pop(number))
+            return connection
+        raise ServerUnreachableError("the server's name has no address")
 
 
 def _error_text(status: int, body: bytes) -> str:

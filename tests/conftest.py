@@ -10,11 +10,12 @@ from batchlab.server import Server
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_outside_server() -> Iterator[None]:
-    """Keep a reader's own BATCHLAB_URL out of the tests."""
+def _apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep a reader's own server out of the tests, and the tests' emulated devices apart from the reader's."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("BATCHLAB_URL", "BATCHLAB_GRPC_URL", "BATCHLAB_METRICS_URL"):
             patch.delenv(name, raising=False)
+        patch.setenv("BATCHLAB_DEVICES", str(tmp_path_factory.mktemp("devices")))
         yield
 
 

@@ -62,6 +62,13 @@ class Service:
     def get(self, path):
         if path == "/arrivals":
             return {"arrivals": self.arrivals, "lengths": self.lengths}
+        if path == "/v2":
+            return {"name": "triton", "version": "0.0.0"}
+        if path == f"/v2/models/{MODEL}":
+            return {"name": MODEL, "inputs": [{"name": "item", "datatype": "INT32", "shape": [-1, 1]}], "outputs": []}
+        if path == f"/v2/models/{MODEL}/config":
+            dims = {"name": "item", "data_type": "TYPE_INT32", "dims": [1]}
+            return {"name": MODEL, "backend": "python", "max_batch_size": 8, "input": [dims], "output": []}
         count = len(self.arrivals)
         zero = {"count": count, "ns": 0}
         parts = dict.fromkeys(("queue", "compute_input", "compute_infer", "compute_output", "success"), zero)
@@ -84,7 +91,11 @@ class FakeServer:
 
     def __init__(self, inputs=None, max_batch_size=8, **settings):
         self.process = subprocess.Popen(
-            [sys.executable, __file__, json.dumps(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # an interrupt of the client is none of the server
         )
         self.url = f"127.0.0.1:{self.process.stdout.readline().strip()}"
         self.inputs = inputs or [{"name": "item", "datatype": "INT32", "shape": [-1, 1]}]

@@ -43,7 +43,6 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     cut.write_bytes(cut.read_bytes()[:40])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BATCHLAB_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         with server.start(["left", "right", "elsewhere", "double"], repository=repository, reuse=False) as started:
             yield started
 
@@ -110,7 +109,7 @@ def test_a_faulty_onnx_model_says_why_and_harms_no_other(played: Server, model: 
 
 @pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("BATCHLAB_DEVICES", str(tmp_path / "devices"))
     return backend_modules.load("emulated", monkeypatch)
 
 
@@ -127,16 +126,15 @@ def test_the_deadline_counts_from_the_entry(emulated: Any) -> None:
 
 def test_a_time_of_another_boot_is_ignored(emulated: Any, tmp_path: Path) -> None:
     device = emulated.Device("d")
-    folder = tmp_path / f"batchlab-{os.getuid()}" / "devices"
-    (folder / "d.lock").write_text(str(10**18))
+    (tmp_path / "devices" / "d.lock").write_text(str(10**18))
     assert took_ms(device, time.monotonic_ns(), 1) < 500
-    (folder / "d.lock").write_text("not a number")
+    (tmp_path / "devices" / "d.lock").write_text("not a number")
     assert took_ms(device, time.monotonic_ns(), 1) < 500
 
 
 def test_a_killed_holder_frees_the_device(emulated: Any, tmp_path: Path) -> None:
     device = emulated.Device("d")
-    path = tmp_path / f"batchlab-{os.getuid()}" / "devices" / "d.lock"
+    path = tmp_path / "devices" / "d.lock"
     script = (
         f"import fcntl,time; f=open({str(path)!r},'r+'); fcntl.flock(f,2); print('held',flush=True); time.sleep(60)"
     )
@@ -149,15 +147,17 @@ def test_a_killed_holder_frees_the_device(emulated: Any, tmp_path: Path) -> None
         assert took_ms(device, time.monotonic_ns(), 1) < 1000
 
 
-def test_the_devices_folder_is_the_users_own(emulated: Any, tmp_path: Path) -> None:
-    assert emulated.device_folder().stat().st_mode & 0o777 == 0o700
-    elsewhere = tmp_path / "elsewhere"
-    (elsewhere / "real").mkdir(parents=True)
-    (elsewhere / f"batchlab-{os.getuid()}").symlink_to(elsewhere / "real")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(elsewhere))
-        with pytest.raises(ValueError, match="belongs to somebody else"):
-            emulated.device_folder()
+def test_the_devices_folder_is_the_users_own(emulated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BATCHLAB_DEVICES")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = tmp_path / f"batchlab-{os.getuid()}"
+    assert emulated.device_folder() == folder
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    (tmp_path / "real").mkdir()
+    folder.symlink_to(tmp_path / "real")
+    with pytest.raises(ValueError, match="belongs to somebody else; set BATCHLAB_DEVICES"):
+        emulated.device_folder()
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:0", "1:-2", "0:3", "1:2,1:3", "1:nan", "1:2;2:3"])

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from batchlab import course, grading, progress
+from batchlab import course, progress
 from batchlab.course import LabInfo
 from batchlab.grading import Lab
 from batchlab.verdict import Verdict
@@ -198,59 +198,15 @@ def test_a_failed_measurement_is_not_the_learners_fault(check: Lab, measured: An
     assert progress.load() == []
 
 
-def test_choices(check: Lab) -> None:
-    because = {"a": "a queues", "c": "c is slow"}
-    assert check.choice("q1", " B ", "b", because).state == "right"
-    assert check.choice("q1", "A", "b", because).because == "a queues"
-    assert check.choice("q1", "d", "b", because).because == "Choose one of a, b, c."
-    assert check.choice("q1", 8, 8, {1: "one at a time"}).state == "right"
-    assert check.choice("q1", 1.0, 8, {1: "one at a time"}).because == "one at a time"
-    assert check.choice("q1", {"B", "d"}, {"b", "d"}, because).state == "right"
-    assert check.choice("q1", "b, d", {"b", "d"}, because).state == "right"
-    assert "missing" in check.choice("q1", ["b"], {"b", "d"}, because).because
-    assert check.choice("q1", ["b", "d", "a"], {"b", "d"}, because).because == "a queues"
+def test_a_function_that_is_still_a_stub_is_not_attempted(check: Lab) -> None:
+    def stub(batch: int) -> None: ...
 
-
-def test_orders(check: Lab) -> None:
-    assert check.order("q1", ["X", "y", "z"], ["x", "y", "z"]).state == "right"
-    assert "place 2" in check.order("q1", ["x", "z", "y"], ["x", "y", "z"]).because
-    assert check.order("q1", ["x"], ["x", "y"]).because == "Use each of these once: x, y."
-
-
-def test_several_numbers(check: Lab) -> None:
-    expected = {"t4": 2.0, "a100": 5.0}
-    assert check.numbers("q1", {"a100": 5, "t4": 2}, expected).state == "right"
-    assert check.numbers("q1", [2, 5], expected).state == "right"
-    assert check.numbers("q1", pd.Series([2, 5]), expected).state == "right"
-    assert "t4: That is 1,000 times too large" in check.numbers("q1", {"a100": 5, "t4": 2000}, expected).because
-    assert "2 numbers are asked for, 1" in check.numbers("q1", [2], expected).because
-    assert "t4, a100" in check.numbers("q1", {"l4": 1, "t4": 2}, expected).because
-
-
-def test_functions(check: Lab) -> None:
-    cases = [((32, 160), 200), ((1, 10), 100)]
-
-    def stub(batch: int, ms: float) -> None: ...
-
-    def unfinished(batch: int, ms: float) -> float | None:
-        return 200 if batch == 32 else None
-
-    def spoils(values: list[int]) -> int:
-        return values.pop()
-
-    assert check.function("q1", lambda b, ms: 1000 * b / ms, cases).state == "right"
-    assert check.function("q1", stub, cases).state == "not attempted"
-    assert "knee returns nothing yet" in check.function("q1", stub, cases).because
-    assert "end the function with a return" in check.function("q1", unfinished, cases).because
-    wrong = check.function("q1", lambda b, ms: b / ms, cases)
-    assert "(32, 160) returned 0.2. Expected 200." in wrong.because
-    assert "1,000 times too small" in wrong.because
-    shared = [1, 2]
-    assert check.function("q1", spoils, [((shared,), 2), ((shared,), 2)]).state == "right"
-    assert check.function("q1", lambda x: x > 1, [((2,), True), ((1,), False)]).state == "right"
-    assert check.function("q1", lambda x: [x, 2 * x], [((1,), [1, 2])]).state == "right"
-    assert check.function("q1", lambda x: np.ones(3), [((1,), lambda out: out.shape == (3,))]).state == "right"
-    assert "takes 0 positional arguments" in check.function("q1", lambda: 1, cases).because
+    calls: list[int] = []
+    verdict = check.function("q1", stub, [((1,), 2)])
+    assert verdict.state == "not attempted"
+    assert "stub returns nothing yet" in verdict.because
+    assert check.function("q1", lambda x: calls.append(x) or 2 * x, [((1,), 2), ((2,), 4)]).state == "right"
+    assert calls == [1, 2]
 
 
 @pytest.mark.parametrize("raised", [ZeroDivisionError, SystemExit, KeyboardInterrupt, RecursionError, StopIteration])
@@ -273,26 +229,6 @@ def test_a_warning_costs_no_points(check: Lab, capfd: pytest.CaptureFixture[str]
     assert capfd.readouterr().err == ""
 
 
-def test_properties(check: Lab) -> None:
-    assert check.that("q1", 9, lambda v: v == 9).state == "right"
-    assert check.that("q1", 9, lambda v: np.bool_(True)).state == "right"
-    assert check.that("q1", 9, lambda v: "too small").because == "too small"
-    assert check.that("q1", 9, lambda v: False, hint="Look at the knee.").hint == "Look at the knee."
-    assert check.that("q1", 9, lambda v: 1).state == "wrong"
-
-
-def test_html_of_a_learner_is_escaped(check: Lab) -> None:
-    html = mimes(check.number("q1", "<script>alert(1)</script>", 5))["text/html"]
-    assert "<script>" not in html
-
-
-def test_state_is_told_in_words_and_not_by_colour_alone(check: Lab) -> None:
-    cards = [mimes(check.number("q1", v, 5))["text/html"] for v in (..., 4, 5)]
-    for card, word in zip(cards, ("Not attempted", "Wrong", "Right"), strict=True):
-        assert word in card
-        assert 'role="status"' in card
-
-
 def test_a_full_disk_still_shows_the_verdict(check: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -304,55 +240,8 @@ def test_a_full_disk_still_shows_the_verdict(check: Lab, monkeypatch: pytest.Mon
     assert "1 of 1" in str(check.summary())
 
 
-def test_the_summary_shows_every_question(check: Lab) -> None:
-    assert "0 of 3.5 points" in str(check.summary())
-    check.number("q1", 4, 5)
-    check.number("q2", 5, 5)
-    check.number("q2", 4, 5)
-    data = mimes(check.summary())
-    for text in data.values():
-        assert "2.5 of 3.5 points" in text
-        assert "free text, for a reader" in text
-    assert "✗ wrong" in data["text/plain"]
-    assert "✓ right" in data["text/plain"]
-
-
-def test_the_dashboard_shows_the_course(check: Lab) -> None:
-    empty = str(grading.dashboard())
-    assert "No answer yet" in empty
-    assert "not started" in empty
-    check.number("q1", 5, 5)
-    assert "in progress" in str(grading.dashboard())
-    check.number("q2", 5, 5)
-    data = mimes(grading.dashboard())
-    assert "✓ done" in data["text/plain"]
-    assert "3.5 of 3.5" in data["text/html"]
-    assert "1 of 1 labs done" in data["text/html"]
-
-
-def test_the_dashboard_without_a_course(tmp_path: Path) -> None:
-    (tmp_path / "course.json").write_text("{}")
-    assert "no labs yet" in str(grading.dashboard())
-    (tmp_path / "course.json").write_text("{")
-    assert "make labs" in str(grading.dashboard())
-
-
-def test_unreadable_progress_is_told(check: Lab, tmp_path: Path) -> None:
-    (tmp_path / "home" / progress.FILE_NAME).mkdir(parents=True)
-    assert "cannot be read" in str(grading.dashboard())
-    assert "cannot be read" in str(check.summary())
-    assert check.prediction("q1", 80, 80).state == "right"
-
-
 def test_an_unknown_lab_or_question_is_told(tmp_path: Path) -> None:
     assert "not part of the course; known are: 90_x" in Lab("91_y").number("q1", 5, 5).note
     assert "no question 'q9'" in Lab(LAB).number("q9", 5, 5).note
     (tmp_path / "course.json").unlink()
     assert "make labs" in Lab(LAB).number("q1", 5, 5).note
-
-
-def test_points_worth_less_than_when_they_were_earned_are_capped(check: Lab, tmp_path: Path) -> None:
-    check.number("q2", 5, 5)
-    info = LabInfo(LAB, "Try it", "beginner", 5, points={"q1": 1, "q2": 2})
-    (tmp_path / "course.json").write_text(course.render({LAB: info}))
-    assert "2 of 3 points" in str(Lab(LAB).summary())

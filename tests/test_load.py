@@ -81,17 +81,33 @@ def test_latency_counts_from_the_intended_time_so_that_waiting_shows():
     assert np.median(alone.latencies_ms) < 80
 
 
-def test_several_workers_send_the_same_schedule_as_one():
-    times = np.cumsum(np.random.default_rng(2).exponential(0.01, 200))
+def test_four_workers_send_the_same_schedule_as_one():
+    arrivals = poisson(100, 2, seed=2)
     with FakeServer(service_ms=20) as server:
-        one = send(server, schedule(times), workers=1)
-        three = send(server, schedule(times), workers=3)
-    assert len(three.settings["senders"]) == 3
-    assert np.allclose(np.sort(one.samples["intended_s"]), np.sort(three.samples["intended_s"]))
-    gaps_one, gaps_three = (np.diff(np.sort(run.samples["sent_s"])) for run in (one, three))
-    assert gaps_three.mean() == pytest.approx(gaps_one.mean(), rel=0.05)
-    assert three.percentile_ms(50).value == pytest.approx(one.percentile_ms(50).value, rel=0.3)
-    assert three.server.requests == one.server.requests == 200
+        one = send(server, arrivals, workers=1)
+        four = send(server, arrivals, workers=4)
+    assert len(four.settings["senders"]) == 4
+    assert four.valid, four.invalid
+    for run in (one, four):
+        assert np.allclose(np.sort(run.samples["intended_s"]), arrivals.times_s)
+        assert run.server.requests == len(arrivals)
+    # Gaps between the requests as they were really sent, and latencies, agree in every part of the distribution.
+    gaps = [np.percentile(np.diff(np.sort(run.samples["sent_s"])), [25, 50, 75]) for run in (one, four)]
+    assert gaps[0] == pytest.approx(gaps[1], abs=0.004)
+    assert four.percentile_ms(50).value == pytest.approx(one.percentile_ms(50).value, rel=0.3)
+
+
+def test_more_workers_than_requests_is_fine():
+    with FakeServer() as server:
+        run = send(server, schedule([0.0]), workers=2)
+    assert len(run.answered) == 1
+
+
+def test_many_clients_at_once():
+    with FakeServer(service_ms=50) as server:
+        run = closed_loop(server, MODEL, clients=200, seconds=1, warmup_s=0, progress=False)
+    assert run.valid, run.invalid
+    assert max(sender["peak_in_flight"] for sender in run.settings["senders"]) == 200
 
 
 def test_sizes_of_the_schedule_choose_the_bodies():
@@ -284,3 +300,24 @@ def test_load_never_brings_locust_into_this_process():
         "assert 'locust' not in sys.modules; assert not m.is_module_patched('socket')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.server
+def test_triton_s_own_counters_agree_with_the_client(tmp_path, monkeypatch):
+    from batchlab import server as triton
+
+    with triton.start(["null"]) as server:
+        run = open_loop(server, "null", poisson(100, 2, seed=5), workers=2, max_lateness_ms=LOOSE_MS, progress=False)
+        clients = closed_loop(server, "null", clients=2, seconds=1, warmup_s=0, progress=False)
+        sizes = Arrivals([0.0, 0.1, 0.2], 0.3, sizes=[1, 128, 7], size_name="batch_size")
+        mixed = open_loop(server, "null", sizes, max_lateness_ms=LOOSE_MS, progress=False)
+        with pytest.raises(triton.ModelError, match="nosuch"):
+            open_loop(server, "nosuch", poisson(100, 1, seed=5), progress=False)
+    assert run.valid, run.invalid
+    assert run.errors == clients.errors == {}
+    assert run.server.requests == len(run.samples) == len(poisson(100, 2, seed=5))
+    assert clients.server.requests == len(clients.samples)
+    # What the client waits for holds what the server says it took.
+    assert run.mean_latency_ms > run.server.server_ms
+    assert mixed.server.batches == {1: 1, 7: 1, 128: 1}
+    assert mixed.samples["batch_size"].sum() == mixed.server.inferences == 136

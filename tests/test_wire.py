@@ -115,6 +115,19 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced_silently():
     listener.close()
 
 
+def test_a_name_with_several_addresses_finds_the_one_that_answers(monkeypatch):
+    with FakeServer(service_ms=1) as server:
+        wire = wire_to(server)
+        right = wire._addresses[0]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            wrong = (right[0], probe.getsockname())
+        wire._addresses = [wrong, right]
+        assert wire.send(encode_request(server.url, MODEL, BODY)).error == ""
+        assert wire._addresses == [right, wrong]
+        wire.close()
+
+
 def test_half_an_answer_is_an_error():
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -76,6 +76,7 @@ class Device:
     def __init__(self, name: str) -> None:
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"parameter device is {name!r}; name it with letters, digits, '-', '_' and '.'.")
+        self.libc = ctypes.CDLL(None)
         self.file = os.open(device_folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def occupy(self, entry_ns: int, busy_ns: int) -> None:
@@ -85,7 +86,7 @@ class Device:
         operating system do not add up from batch to batch.
         """
         # The default slack of timers, 50 us, would lengthen every batch. It belongs to the calling thread.
-        ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        self.libc.prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
         fcntl.flock(self.file, fcntl.LOCK_EX)
         try:
             # Who holds the lock knows that the device is free by now: a later time in the file is from another boot.
@@ -110,21 +111,21 @@ class Device:
 
 
 def device_folder() -> Path:
-    """Return the folder of the devices' files, of this user alone.
+    """Return the folder of the devices' files, of this user alone; ``BATCHLAB_DEVICES`` names another one.
 
     Raises:
         ValueError: somebody else made a folder of that name.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    named = f"batchlab-{os.getuid()}"
-    folder = Path(runtime if runtime and os.access(runtime, os.W_OK) else tempfile.gettempdir()) / named / "devices"
-    for part in (folder.parent, folder):
-        part.mkdir(mode=0o700, exist_ok=True)
-        found = part.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise ValueError(
-                f"{part} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR to a folder of yours."
-            )
+    named, runtime = os.environ.get("BATCHLAB_DEVICES"), os.environ.get("XDG_RUNTIME_DIR")
+    if named:
+        folder = Path(named)
+    else:
+        base = runtime if runtime and os.access(runtime, os.W_OK) else tempfile.gettempdir()
+        folder = Path(base) / f"batchlab-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=bool(named), exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ValueError(f"{folder} belongs to somebody else; set BATCHLAB_DEVICES to a folder of yours.")
     return folder
 
 

@@ -18,6 +18,10 @@ import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer
 
 
+class Refusal(Exception):  # noqa: N818
+    """A request that cannot be answered; its message goes to the sender."""
+
+
 class TritonPythonModel:
     """What Triton's Python backend calls."""
 
@@ -35,24 +39,28 @@ class TritonPythonModel:
         self._encoder = parameters["encoder"]
 
     def execute(self, requests):
-        texts, counts, errors = [], [], []
-        for request in requests:
-            try:
-                own = self._texts(request)
-                errors.append(None)
-            except ValueError as error:
-                own = []
-                errors.append(pb_utils.TritonError(str(error)))
-            texts += own
-            counts.append(len(own))
-        columns = self._classify(texts) if texts else ()
+        # One bad request fails alone; a silent encoder fails all.
+        batch = [self._attempt(self._texts, request) for request in requests]
+        texts = [text for own, _ in batch if own for text in own]
+        columns, failure = self._attempt(self._classify, texts) if texts else (None, None)
         responses, start = [], 0
-        for count, error in zip(counts, errors, strict=True):
-            rows = slice(start, start + count)
-            start += count
-            outputs = [] if error else [pb_utils.Tensor(name, values[rows]) for name, values in columns]
-            responses.append(pb_utils.InferenceResponse(output_tensors=outputs, error=error))
+        for own, error in batch:
+            if own is None or failure:
+                responses.append(pb_utils.InferenceResponse(error=pb_utils.TritonError(error or failure)))
+                continue
+            rows = slice(start, start + len(own))
+            start += len(own)
+            responses.append(
+                pb_utils.InferenceResponse([pb_utils.Tensor(name, values[rows]) for name, values in columns])
+            )
         return responses
+
+    @staticmethod
+    def _attempt(function, argument):
+        try:
+            return function(argument), None
+        except Refusal as refusal:
+            return None, str(refusal)
 
     @staticmethod
     def _texts(request):
@@ -60,9 +68,9 @@ class TritonPythonModel:
         try:
             texts = [item.decode("utf-8") for item in raw]
         except UnicodeDecodeError as error:
-            raise ValueError(f"Input 'text' is not UTF-8: {error}. Encode the text before sending.") from None
+            raise Refusal(f"Input 'text' is not UTF-8: {error}. Encode the text before sending.") from None
         if not all(text.strip() for text in texts):
-            raise ValueError("Input 'text' is blank: there is nothing to classify. Send at least one word.")
+            raise Refusal("Input 'text' is blank: there is nothing to classify. Send at least one word.")
         return texts
 
     def _classify(self, texts):
@@ -84,15 +92,26 @@ class TritonPythonModel:
         )
 
     def _scores(self, ids, mask):
-        answer = pb_utils.InferenceRequest(
+        answer = self._ask(ids, mask)
+        if answer.has_error() and not pb_utils.is_model_ready(self._encoder):
+            self._load_encoder()
+            answer = self._ask(ids, mask)
+        if answer.has_error():
+            raise Refusal(f"{self._encoder} did not answer: {answer.error().message()}")
+        return pb_utils.get_output_tensor_by_name(answer, "scores").as_numpy()
+
+    def _ask(self, ids, mask):
+        return pb_utils.InferenceRequest(
             model_name=self._encoder,
             requested_output_names=["scores"],
             inputs=[pb_utils.Tensor("input_ids", ids), pb_utils.Tensor("attention_mask", mask)],
             # Without this a GPU backend leaves its answer in GPU memory, where numpy cannot read it.
             preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
         ).exec()
-        if answer.has_error():
-            raise pb_utils.TritonModelException(
-                f"{self._encoder} did not answer: {answer.error().message()}. It must be loaded beside this model."
-            )
-        return pb_utils.get_output_tensor_by_name(answer, "scores").as_numpy()
+
+    def _load_encoder(self):
+        # Not in initialize: Triton forbids a model to load another while the server itself is starting.
+        try:
+            pb_utils.load_model(model_name=self._encoder)
+        except Exception as error:
+            raise Refusal(f"This model needs {self._encoder}, which is not loaded and cannot be: {error}") from error

@@ -1,0 +1,27 @@
+"""Fixtures of the notebook tests: a lab each, and a folder that all tests of a session share for building."""
+
+from pathlib import Path
+
+import pytest
+from labs_under_test import labs
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("built")
+
+
+@pytest.fixture(autouse=True)
+def learner_not_grader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    monkeypatch.delenv("BATCHLAB_COURSE", raising=False)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `lab` once per lab, one that asks for `wrong` once per set of wrong answers."""
+    if "wrong" in metafunc.fixturenames:
+        sets = [(lab, chosen) for lab in labs() for chosen in lab.sets()]
+        ids = [f"{lab.name}-{chosen['name'].replace(' ', '_')}" for lab, chosen in sets]
+        metafunc.parametrize("wrong", sets, ids=ids)
+    elif "lab" in metafunc.fixturenames:
+        metafunc.parametrize("lab", labs(), ids=[lab.name for lab in labs()])

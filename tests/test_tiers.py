@@ -1,0 +1,34 @@
+"""A model's tier, read from its configuration."""
+
+from typing import Any
+
+import pytest
+
+from batchlab import tiers
+
+GPU = {"instance_group": [{"kind": "KIND_GPU"}]}
+CPU = {"instance_group": [{"kind": "KIND_CPU"}]}
+STEPS = {
+    "fast": {"backend": "onnxruntime", **GPU},
+    "slow": {"backend": "python", **CPU},
+    "played": {"backend": "emulated", **CPU},
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "embedded", "expected"),
+    [
+        ({"backend": "emulated", **GPU}, True, "emulated"),
+        ({"backend": "onnxruntime", **GPU}, False, "gpu"),
+        ({"backend": "onnxruntime", **GPU}, True, "cpu"),
+        ({"backend": "onnxruntime", **CPU}, False, "cpu"),
+        ({"backend": "torchvision", **GPU}, True, "gpu"),
+        ({"backend": "torchvision", "parameters": {"device": {"string_value": "cpu"}}, **GPU}, True, "cpu"),
+        ({"backend": "python"}, True, "cpu"),
+        ({"ensemble_scheduling": {"step": [{"model_name": "slow"}, {"model_name": "fast"}]}}, False, "gpu"),
+        ({"ensemble_scheduling": {"step": [{"model_name": "slow"}, {"model_name": "fast"}]}}, True, "cpu"),
+        ({"ensemble_scheduling": {"step": [{"model_name": "fast"}, {"model_name": "played"}]}}, False, "emulated"),
+    ],
+)
+def test_tier(config: dict[str, Any], embedded: bool, expected: str) -> None:
+    assert tiers.tier(config, embedded, STEPS.__getitem__) == expected
