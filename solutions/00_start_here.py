@@ -221,7 +221,7 @@ check.prediction(
 # Eight times as much it could never be: there is one device, and the other clients stand in line for it.
 
 # %% tags=["nbval-ignore-output"]
-ax = plots.request_timeline(crowd, first=24)
+ax = plots.request_timeline(crowd, first=24, one_at_a_time=True)
 
 # %% [markdown]
 # Each line is one request: waiting in grey, computing in blue.

@@ -442,7 +442,7 @@ check.choice(
 )
 
 # %% tags=["nbval-ignore-output"]
-ax = plots.throughput_latency([sweeps["resnet50_t4_trt"]], slo_ms=50)
+ax = plots.throughput_latency([sweeps["resnet50_t4_trt"]], slo=50)
 
 # %% [markdown]
 # ## Tell a colleague
