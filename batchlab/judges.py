@@ -155,8 +155,14 @@ def calls(fn: Any, cases: Sequence[tuple[tuple[Any, ...], Any]], *, rel: float, 
 
 
 def that(value: Any, test: Callable[[Any], Any]) -> str:
-    """Judge a property; `test` answers True, or a sentence that says why not."""
+    """Judge a property; `test` answers True, a sentence that says why not, or None where there is nothing to judge.
+
+    Raises:
+        UnattemptedError: the test answered None, for instance because the learner's function returns nothing yet.
+    """
     outcome = test(value)
+    if outcome is None:
+        raise UnattemptedError("It returns nothing yet: fill in its body, and end it with a return.")
     if isinstance(outcome, str) and outcome:
         return outcome
     return "" if isinstance(outcome, (bool, np.bool_)) and outcome else f"{answers.shown(value)} is not it."
