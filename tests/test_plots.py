@@ -67,7 +67,7 @@ class TestEveryPicture:
         public = {name: getattr(plots, name) for name in plots.__all__}
         helpers = {"shades", "use_style", "photographs"}
         functions = [name for name, thing in public.items() if inspect.isfunction(thing) and name not in helpers]
-        assert len(functions) == 15
+        assert len(functions) == 14
         assert [name for name in functions if f"plots.{name}(" not in drawn] == []
 
     @pytest.mark.parametrize("name", PICTURES)
@@ -208,12 +208,6 @@ class TestSweeps:
         assert "simulated" in caption_of(ax)
         (crosses,) = ax.get_lines()
         assert crosses.get_ydata() == pytest.approx(times / sizes)
-
-    def test_sweep_shows_both_sides_in_one_figure(self):
-        left = plots.sweep(sweep_of(T4))
-        both = left.get_figure().axes
-        assert ["latency" in ax.get_ylabel() for ax in both] == [True, False]
-        assert "throughput" in both[1].get_ylabel()
 
     def test_cost_bars_stack_to_the_fit(self):
         sweep = sweep_of("rn50-fp16-a100")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -107,15 +106,6 @@ def throughput_against_batch(
     caption(ax, [sweep.provenance for sweep in found.values()])
     label_ends(ax, ends)
     return ax
-
-
-@styled
-def sweep(sweeps: Any) -> Axes:
-    """Draw latency and throughput against batch size side by side, in a figure of their own; return the left axes."""
-    _, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2))
-    latency_against_batch(sweeps, ax=left)
-    throughput_against_batch(sweeps, ax=right)
-    return left
 
 
 @styled
