@@ -33,7 +33,6 @@
 # - Tiers: `cpu` for the texts, `emulated` for the day.
 
 # %%
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -48,6 +47,7 @@ from batchlab.plots.canvas import caption
 from batchlab.points import Knobs
 from batchlab.slo import Slo, verdict
 from batchlab.tune import Tuner, drive_server
+from batchlab.workspace import home_dir
 
 check = Lab("05_shape_the_traffic")
 plots.use_style()
@@ -215,36 +215,27 @@ pd.DataFrame(waste, index=pd.Index(sizes, name="batch size")).astype(float).roun
 # A *bucket* takes the letters up to its bound and pads them to it.
 #
 # **Your turn.** `bounds` rise; a letter goes to the first bucket that holds it.
-# One that no bucket holds is an error: raise `ValueError`.
+# A letter that no bucket holds is cut off, and goes to the last.
 
 
 # %% gid="bucket_of" kind="answer"
 def bucket_of(length, bounds):
-    """Return the index of the first bucket whose bound is at least `length`."""
+    """Return the index of the first bucket whose bound is at least `length`, or of the last bucket."""
     ...
     ### BEGIN SOLUTION
     for index, bound in enumerate(bounds):
         if length <= bound:
             return index
-    raise ValueError(f"No bucket holds {length} tokens.")
+    return len(bounds) - 1
     ### END SOLUTION
 
 
 # %% gid="bucket_of_check" kind="test" points=2
-def try_buckets(function):
-    found = [function(length, (16, 32, 64)) for length in (1, 16, 17, 32, 64)]
-    if found != [0, 0, 1, 1, 2]:
-        return None if found[0] is None else f"lengths 1, 16, 17, 32, 64 went to {found}. A bound is inside its bucket."
-    try:
-        return f"a letter of 65 tokens went to bucket {function(65, (16, 32, 64))}, and 65 do not fit into 64."
-    except ValueError:
-        return True
-
-
 check.function(
     "bucket_of",
-    lambda length: try_buckets(bucket_of) if bucket_of(length, (16, 32, 64)) is not None else None,
-    cases=[((1,), lambda outcome: outcome)],
+    bucket_of,
+    cases=[((length, (16, 32, 64)), index) for length, index in [(1, 0), (16, 0), (17, 1), (32, 1), (64, 2), (99, 2)]],
+    hint="A bound lies inside its bucket, and buckets count from 0.",
 )
 
 # %% [markdown]
@@ -322,7 +313,7 @@ pd.DataFrame({"tokens computed per letter": tokens.round(1), "ms per letter (cpu
 
 # %%
 assert tokens["all padded to 64"] > 2 * tokens["three buckets"]
-assert ms_per_letter["all padded to 64"] > 1.3 * ms_per_letter["three buckets"]
+assert ms_per_letter["all padded to 64"] > 1.2 * ms_per_letter["three buckets"]
 print("Three buckets compute less than half the tokens, in clearly less time.")
 
 # %% [markdown]
@@ -354,9 +345,10 @@ limits = [512 // bound for bound in BOUNDS]
 check.numbers("limits", limits, expected=[32, 21, 8], rel=0, hint="Round down: 22 letters of 24 tokens are 528 tokens.")
 
 # %% tags=["nbval-ignore-output"]
-shelf = server.start(buckets.write(folder := tempfile.mkdtemp(), BOUNDS, token_budget=512), repository=folder)
-names = [f"text_upto_{bound}" for bound in BOUNDS]
-print(shelf.config(names[0]).to_pbtxt(header="The bucket of the short letters"))
+folder = home_dir() / "buckets"
+names = buckets.write(folder, BOUNDS, token_budget=512)
+shelf = server.start(names, repository=folder)
+print((folder / names[0] / "config.pbtxt").read_text())
 
 # %% tags=["nbval-ignore-output"]
 own_queues, _ = burst(shelf, [(names[k], inputs) for k, inputs in zip(own_bucket, to_bound, strict=True)])
@@ -364,7 +356,7 @@ shelf.stop()
 formed = pd.DataFrame(
     {name: {"letters": done.inferences, "mean batch": done.mean_batch} for name, done in own_queues.items()}
 ).T
-formed.round(1)
+formed.loc[names].round(1)
 
 # %%
 batches_run = sum(done.executions for done in own_queues.values())
@@ -554,13 +546,18 @@ predicted_saving = 0.4
 needed = np.maximum(1, np.ceil(by_hour / (0.8 * capacity_rps))).astype(int)
 fixed = np.full(24, needed.max())
 ax = plt.figure(figsize=(7, 3.4)).add_subplot()
-ax.stairs(fixed, np.arange(25), color=plots.COLOURS["slo"], linestyle="--", linewidth=1.8, label="static fleet")
+ax.stairs(fixed, np.arange(25), color=plots.COLOURS["slo"], linestyle="--", baseline=None, label="static fleet")
 ax.stairs(needed, np.arange(25), fill=True, color=plots.COLOURS["transfer"], label="fleet by the hour")
-ax.plot(np.arange(24) + 0.5, by_hour / capacity_rps, "o-", color=plots.COLOURS["offered"], ms=3, label="offered load")
-ax.set_xlabel("hour of the day")
-ax.set_ylabel("devices")
-ax.set_title("What lies between the dashed line and the blue is paid and idle", loc="left")
-ax.set_ylim(0, fixed.max() * 1.1)
+ax.plot(
+    np.arange(24) + 0.5,
+    by_hour / capacity_rps,
+    "o-",
+    color=plots.COLOURS["offered"],
+    ms=3,
+    label="offered rate / capacity of one",
+)
+ax.set(xlabel="hour of the day", ylabel="devices", xlim=(0, 24), xticks=range(0, 25, 3), ylim=(0, fixed.max() * 1.1))
+ax.set_title("Between the dashed line and the blue: paid, and not needed", loc="left")
 ax.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=3)
 caption(ax, [triton.provenance("bert_t4")])
 
@@ -627,9 +624,10 @@ def by_hour_p99(run):
 
 ax = plt.figure(figsize=(7, 3.2)).add_subplot()
 for (name, run), colour, style in zip(runs.items(), plots.shades("latency", 2), ("--", "-"), strict=True):
-    ax.plot(by_hour_p99(run), style, color=colour, marker="o", ms=3, label=name)
+    tails = by_hour_p99(run)
+    ax.plot(tails.index + 0.5, tails, style, color=colour, marker="o", ms=3, label=name)
 ax.axhline(100, color=plots.COLOURS["slo"], linewidth=1, label="SLO")
-ax.set(xlabel="hour of the day", ylabel="P99 of the hour (ms)", ylim=(0, None))
+ax.set(xlabel="hour of the day", ylabel="P99 of the hour (ms)", xlim=(0, 24), xticks=range(0, 25, 3), ylim=(0, None))
 ax.set_title("One device of the fleet, through the day", loc="left")
 ax.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=3)
 caption(ax, [run.provenance for run in runs.values()])
@@ -640,7 +638,7 @@ print("A device that comes and goes by the hour answers more requests for each h
 
 # %% [markdown]
 # The static fleet is gentle at night and paid for it.
-# The fleet by the hour keeps its devices warm, near the same load all day, and so near the same P99.
+# The fleet by the hour keeps each device at work, and its P99 is a little longer for it.
 # Its risk is the edge of an hour: here the fleet changes in an instant, and a real device takes minutes to start.
 #
 # ## And the batcher's own knobs?
@@ -685,7 +683,7 @@ print("At night the longer wait more than doubles the median, and there is nobod
 # They cost two more copies of the weights, and a thinner queue for the rare long letters.
 #
 # The device-hours of a fleet by the hour are those printed above, well below those of the static fleet.
-# That is the larger sum, so I would start there.
+# It needs no change to the model, so I would start there.
 #
 # The risk is a rate that rises faster than devices start.
 # I would scale up on a forecast, a quarter of an hour early, scale down late, and never go below two devices.
