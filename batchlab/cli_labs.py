@@ -58,6 +58,7 @@ def labs(
 
 
 def _build_models() -> None:
-    from batchlab import vision
+    from batchlab import text_model, vision
 
     vision.build()
+    text_model.build()

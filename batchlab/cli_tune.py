@@ -22,7 +22,9 @@ def tune(
     max_delay_ms: Annotated[str, typer.Option(help="Waits to try, in ms, comma separated.")] = "0,2,5,20",
     instances: Annotated[str, typer.Option(help="Instance counts to try, comma separated.")] = "1",
     max_queue: Annotated[str, typer.Option(help="Queue limits to try; 0 is no limit.")] = "0",
-    burstiness: Annotated[float, typer.Option(help="Coefficient of variation of the gaps; 1 is Poisson.")] = 1.0,
+    burstiness: Annotated[
+        float, typer.Option(help="Squared coefficient of variation of the gaps; 1 is Poisson.")
+    ] = 1.0,
     low_rps: Annotated[float, typer.Option(help="A rate that any configuration should carry.")] = 5.0,
     high_rps: Annotated[float | None, typer.Option(help="Upper end; default: 1.1 x the measured capacity.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of a screening run.")] = 5.0,

@@ -1,5 +1,9 @@
-"""The models whose ``config.pbtxt`` is committed to ``triton_repo/``: this list is what those files say."""
+"""The models whose ``config.pbtxt`` is committed to ``triton_repo/``: this list is what those files say.
 
+After a change: ``python -m batchlab.repository`` renders them.
+"""
+
+from batchlab import text
 from batchlab.configuration import InstanceGroup, ModelConfig, TensorSpec
 from batchlab.profiles import emulated_config, load_profiles
 
@@ -28,7 +32,7 @@ ONE_ON_GPU = (InstanceGroup(count=1, kind="KIND_GPU"),)
 
 def configurations() -> list[ModelConfig]:
     """Return every committed configuration, in the order in which a reader meets them."""
-    return [null(), resnet50(), resnet50_cuda(), *emulated()]
+    return [null(), resnet50(), resnet50_cuda(), *text.configs(), *emulated()]
 
 
 def null() -> ModelConfig:

@@ -139,7 +139,7 @@ def differences(before: Message, after: Message, path: str = "") -> list[str]:
         if is_map(field):
             found += _between(dict(old), dict(new), lambda key, where=where: f"{where}.{key}")
         elif field.is_repeated and field.message_type:
-            found += _between(_named(old), _named(new), lambda key, where=where: f"{where}[{key}]")
+            found += _between(*_paired(old, new), lambda key, where=where: f"{where}[{key}]")
         elif field.is_repeated:
             if list(old) != list(new):
                 found.append(f"{where}: {_shown(list(old))} -> {_shown(list(new))}")
@@ -153,10 +153,12 @@ def differences(before: Message, after: Message, path: str = "") -> list[str]:
     return found
 
 
-def _named(items: Any) -> dict[Any, Message]:
-    names = [getattr(item, "name", "") for item in items]
-    keys = names if all(names) and len(set(names)) == len(names) else range(len(items))
-    return dict(zip(keys, items, strict=True))
+def _paired(old: Any, new: Any) -> tuple[dict[Any, Message], dict[Any, Message]]:
+    """Key the items of each side by name where all have one, else by position (Triton names what we left unnamed)."""
+    names = [[getattr(item, "name", "") for item in items] for items in (old, new)]
+    if all(all(found) and len(set(found)) == len(found) for found in names):
+        return dict(zip(names[0], old, strict=True)), dict(zip(names[1], new, strict=True))
+    return dict(enumerate(old)), dict(enumerate(new))
 
 
 def _between(old: dict[Any, Any], new: dict[Any, Any], where: Any) -> list[str]:

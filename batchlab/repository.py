@@ -31,8 +31,6 @@ __all__ = [
     "write",
 ]
 
-COMMITTED_HEADER = "Rendered by `batchlab`: edit batchlab/committed.py, then run `python -m batchlab.repository`."
-
 
 def difference(before: ModelConfig, after: ModelConfig) -> list[str]:
     """Return one line per field that differs, such as ``dynamic_batching.max_queue_delay_microseconds: 5000 -> 20000``.
@@ -91,10 +89,11 @@ def write(repository: Path | None = None) -> list[str]:
     folder = repository or repository_dir()
     changed = []
     for name, config in committed().items():
-        path, text = folder / name / "config.pbtxt", config.to_pbtxt(COMMITTED_HEADER)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
+        path, text = folder / name / "config.pbtxt", config.to_pbtxt()
         try:
+            _place_version(path.parent / "1")
+            if path.is_file() and path.read_text(encoding="utf-8") == text:
+                continue
             _write(path, text)
         except OSError as error:
             raise RepositoryError(
@@ -104,12 +103,14 @@ def write(repository: Path | None = None) -> list[str]:
     return changed
 
 
-def _write(path: Path, text: str) -> None:
-    version = path.parent / "1"
-    version.mkdir(parents=True, exist_ok=True)
+def _place_version(version: Path) -> None:
     # Git keeps no empty folder, and Triton loads no model without a version folder.
+    version.mkdir(parents=True, exist_ok=True)
     if not any(version.iterdir()):
         (version / ".gitkeep").touch()
+
+
+def _write(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)

@@ -15,7 +15,8 @@ below ``1 - confidence``. This half is ours; LoadGen only says that a run has no
 What the rule assumes:
 
 * Independent requests. In a queue they are not: one burst makes a hundred misses, and a lucky run sees no burst.
-  `clumping` says how many neighbours are worth one independent request.
+  `clumping` says how many neighbours are worth one independent request. How far the plain rule then is from its
+  promise, and what the discount mends, tests/test_slo.py shows on a queue at 80 % load.
 * One look, at a count chosen before. Looking until it passes passes too often: `false_pass_rate` says how often.
 """
 

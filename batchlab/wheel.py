@@ -101,10 +101,8 @@ def assemble(wheel: Wheel, folder: Path) -> dict[str, str]:
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(
         part for part in (str(lib), str(wheel.libraries), environment.get("LD_LIBRARY_PATH", "")) if part
     )
-    # The stub takes its packages from the first python3 on PATH.
+    # The stub takes its packages from the first python3 on PATH, and ignores PYTHONPATH and its kin: it is isolated.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-    # Compiled copies of a learner's model.py would be left behind in the repository.
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     missing = missing_libraries(stub, environment)
     if missing:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

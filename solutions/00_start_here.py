@@ -52,7 +52,7 @@ plots.use_style()
 # We ask it for two models: a small text classifier, and an emulated GPU that we will crowd later.
 
 # %% tags=["nbval-ignore-output"]
-triton = server.start(["text_classifier", "bert_t4"])
+triton = server.start(["text_encoder", "text_classifier", "bert_t4"])
 print(f"Triton {triton.version} answers at {triton.url} with {', '.join(triton.loaded())}")
 
 # %% [markdown]
@@ -63,7 +63,7 @@ print(f"Triton {triton.version} answers at {triton.url} with {', '.join(triton.l
 triton.metadata("text_classifier")
 
 # %% [markdown]
-# One input called `text`, two outputs called `label` and `score`.
+# One input called `text`; among the outputs, a `label` and a `score`.
 # The first dimension is the **batch**: how many texts travel together.
 #
 # ## The first request
@@ -221,7 +221,7 @@ check.prediction(
 # Eight times as much it could never be: there is one device, and the other clients stand in line for it.
 
 # %% tags=["nbval-ignore-output"]
-ax = plots.request_timeline(crowd, first=24)
+ax = plots.request_timeline(crowd, first=24, one_at_a_time=True)
 
 # %% [markdown]
 # Each line is one request: waiting in grey, computing in blue.

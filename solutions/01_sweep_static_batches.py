@@ -55,7 +55,7 @@ plots.use_style()
 
 # %% tags=["nbval-ignore-output"]
 vision.build()
-triton = server.start(["resnet50", "resnet50_v100", "resnet50_t4_trt", "bert_large_t4"])
+triton = server.start(["resnet50", "resnet50_v100_eager", "resnet50_t4_trt", "bert_large_t4"])
 print(f"Triton {triton.version} at {triton.url}: {', '.join(triton.loaded())}")
 
 # %% [markdown]
@@ -248,7 +248,7 @@ check.function(
 # The server and the client are as real as before.
 
 # %% tags=["nbval-ignore-output"]
-EMULATED = ["resnet50_v100", "resnet50_t4_trt", "bert_large_t4"]
+EMULATED = ["resnet50_v100_eager", "resnet50_t4_trt", "bert_large_t4"]
 profiles = {name: load_profiles()[triton.provenance(name).profile] for name in EMULATED}
 pd.DataFrame(
     {name: [p.model, p.gpu, p.precision, p.framework, p.scope] for name, p in profiles.items()},
@@ -287,7 +287,7 @@ check.choice(
 )
 
 # %%
-assert gains["resnet50_v100"] > 10
+assert gains["resnet50_v100_eager"] > 10
 assert gains["bert_large_t4"] < 1.5
 print("Eager on a V100 gains more than tenfold, BERT-large on a T4 less than a half more.")
 
@@ -442,7 +442,7 @@ check.choice(
 )
 
 # %% tags=["nbval-ignore-output"]
-ax = plots.throughput_latency([sweeps["resnet50_t4_trt"]], slo_ms=50)
+ax = plots.throughput_latency([sweeps["resnet50_t4_trt"]], slo=50)
 
 # %% [markdown]
 # ## Tell a colleague

@@ -105,8 +105,6 @@ def three_gpus():
 
 
 PICTURES = {
-    "sweep_one": lambda: plots.sweep(sweep_of("rn50-amp-t4-eager")),
-    "sweep_three": lambda: plots.sweep(three_gpus()),
     "latency_one": lambda: plots.latency_against_batch(sweep_of("rn50-amp-t4-eager")),
     "latency_three": lambda: plots.latency_against_batch(list(three_gpus().values())),
     "latency_per_inference": lambda: plots.latency_against_batch(sweep_of("rn50-fp16-a100"), per="inference"),

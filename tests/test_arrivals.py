@@ -130,28 +130,6 @@ def test_the_day_starts_at_midnight() -> None:
     assert len(made.clip(0, 10)) < len(made.clip(45, 55)) / 10
 
 
-# ---- statistics
-
-
-def test_index_of_dispersion_counts_whole_windows_only() -> None:
-    made = Arrivals(np.array([0.1, 0.2, 1.5, 2.9]), 2.95)
-    assert made.index_of_dispersion(1.0) == pytest.approx(np.var([2, 1], ddof=1) / 1.5)
-
-
-def test_peak_rate_finds_the_worst_window_wherever_it_starts() -> None:
-    made = Arrivals(np.array([0.9, 0.95, 1.05, 1.1, 3.0]), 4.0)
-    assert made.peak_rate_rps(0.5) == 8.0
-    assert Arrivals(np.array([]), 1.0).peak_rate_rps() == 0.0
-
-
-def test_statistics_of_too_little() -> None:
-    assert np.isnan(Arrivals(np.array([0.5]), 1.0).burstiness)
-    with pytest.raises(ArrivalsError, match="fewer than two windows"):
-        arrivals.constant(10, 1).index_of_dispersion(0.7)
-    with pytest.raises(ArrivalsError, match="No arrivals"):
-        Arrivals(np.array([]), 1.0).index_of_dispersion(0.1)
-
-
 # ---- properties of every schedule
 
 
@@ -220,61 +198,6 @@ def test_superposed_poisson_streams_are_poisson() -> None:
     assert stats.kstest(made.gaps_s, "expon", args=(0, 1 / 200)).pvalue > 1e-6
 
 
-def test_thin_keeps_a_share_of_the_very_same_requests() -> None:
-    whole = arrivals.poisson(1000, 50, seed=4)
-    kept = whole.thin(0.2, seed=5)
-    assert np.isin(kept.times_s, whole.times_s).all()
-    assert abs(len(kept) - 0.2 * len(whole)) < SIGMAS * np.sqrt(len(whole) * 0.2 * 0.8)
-
-
-def test_scale_rate_keeps_the_pattern() -> None:
-    whole = arrivals.gamma(100, 10, 4, seed=4)
-    faster = whole.scale_rate(2)
-    assert faster.rate_rps == pytest.approx(2 * whole.rate_rps)
-    assert faster.burstiness == pytest.approx(whole.burstiness)
-
-
-def test_clip_cuts_half_open_and_restarts_the_clock() -> None:
-    made = Arrivals(np.array([0.0, 1.0, 2.0, 3.0]), 4.0).clip(1.0, 3.0)
-    assert made.times_s.tolist() == [0.0, 1.0]
-    assert made.seconds == 2.0
-
-
-# ---- sizes
-
-
-def test_sizes_follow_their_distribution() -> None:
-    rng = np.random.default_rng(0)
-    assert set(Sizes.constant(7).draw(10, rng)) == {7}
-    drawn = Sizes.choice([16, 64], [3, 1]).draw(40_000, rng)
-    assert abs((drawn == 16).mean() - 0.75) < SIGMAS * np.sqrt(0.75 * 0.25 / 40_000)
-    drawn = Sizes.lognormal(40, 0.8, 1, 512).draw(40_000, rng)
-    # The share below the median is one half; rounding to whole sizes moves it by less than half a size's density.
-    assert abs((drawn <= 40).mean() - 0.5) < SIGMAS * 0.5 / np.sqrt(40_000) + 0.5 * stats.lognorm.pdf(40, 0.8, scale=40)
-    assert drawn.min() >= 1
-    assert Sizes.lognormal(40, 2, 8, 64).draw(2000, rng).max() == 64
-    assert Sizes.given([1, 2, 3]).draw(5, rng).tolist() == [1, 2, 3, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda: Sizes.constant(0), "at least 1"),
-        (lambda: Sizes.constant(1.5), "whole numbers"),  # type: ignore[arg-type]
-        (lambda: Sizes.choice([]), "at least one"),
-        (lambda: Sizes.choice([1, 2], [1]), "need 2 weights"),
-        (lambda: Sizes.choice([1, 2], [0, 0]), "not all zero"),
-        (lambda: Sizes.lognormal(-1, 1, 1, 2), "median > 0"),
-        (lambda: Sizes.lognormal(10, 1, 5, 2), "low <= high"),
-        (lambda: Sizes.given([1, float("nan")]), "whole numbers"),
-        (lambda: Sizes("zipf", "size").draw(3, np.random.default_rng(0)), "unknown"),
-    ],
-)
-def test_bad_sizes_are_refused(make, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        make()
-
-
 # ---- complaints
 
 
@@ -295,16 +218,6 @@ def test_bad_sizes_are_refused(make, says: str) -> None:
         (lambda: arrivals.ramp(0, 0, 5, seed=1), "highest_rps must"),
         (lambda: arrivals.diurnal(30, 20, 5, seed=1), "trough_rps lies between"),
         (lambda: arrivals.concat(), "at least one"),
-        (lambda: Arrivals(np.array([-0.1]), 1), "start at 0"),
-        (lambda: Arrivals(np.array([0.2, 0.1]), 1), "number 2 lies before number 1"),
-        (lambda: Arrivals(np.array([0.2, np.nan]), 1), "finite"),
-        (lambda: Arrivals(np.array([0.2, 1.1]), 1), "beyond"),
-        (lambda: Arrivals(np.array([0.2]), 1, sizes=np.array([1, 2])), "as many sizes"),
-        (lambda: arrivals.constant(5, 5).split(0), "at least one sender"),
-        (lambda: arrivals.constant(5, 5).thin(0, seed=1), "share above 0"),
-        (lambda: arrivals.constant(5, 5).scale_rate(0), "factor must"),
-        (lambda: arrivals.constant(5, 5).clip(3, 2), "Clip within"),
-        (lambda: arrivals.constant(5, 5).peak_rate_rps(0), "window_s must"),
     ],
 )
 def test_bad_input_gets_one_clear_error(make, says: str) -> None:

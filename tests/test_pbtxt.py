@@ -78,6 +78,11 @@ def test_a_long_entry_is_broken_into_lines():
             'input { name: "b" data_type: TYPE_FP16 } input { name: "a" dims: 2 }',
             ["input[a].dims: [1] -> [2]", "input[b].data_type: TYPE_INVALID -> TYPE_FP16"],
         ),
+        (
+            "instance_group { count: 1 }",
+            'instance_group { name: "m_0" count: 2 }',
+            ['instance_group[0].name: "" -> m_0', "instance_group[0].count: 1 -> 2"],
+        ),
         ("instance_group { count: 1 }", "", ["instance_group[0]: { count: 1 } -> none"]),
         (parameter("device", "t4-0"), parameter("device", "t4-1"), ["parameters.device: t4-0 -> t4-1"]),
     ],

@@ -16,9 +16,11 @@ from matplotlib.colors import to_hex, to_rgb
 from pictures import CURVES, PICTURES, provenance, queue_run, run_of, search_table, spike, sweep_of, three_gpus
 
 from batchlab import plots
+from batchlab.curve import from_profile
 from batchlab.plots import COLOURS, PlotError
 from batchlab.plots.canvas import named, source_line, spread
 from batchlab.plots.palette import contrast, readable, shades
+from batchlab.profiles import load_profiles
 
 T4 = "rn50-amp-t4-eager"
 
@@ -67,7 +69,7 @@ class TestEveryPicture:
         public = {name: getattr(plots, name) for name in plots.__all__}
         helpers = {"shades", "use_style", "photographs"}
         functions = [name for name, thing in public.items() if inspect.isfunction(thing) and name not in helpers]
-        assert len(functions) == 15
+        assert len(functions) == 14
         assert [name for name in functions if f"plots.{name}(" not in drawn] == []
 
     @pytest.mark.parametrize("name", PICTURES)
@@ -209,11 +211,25 @@ class TestSweeps:
         (crosses,) = ax.get_lines()
         assert crosses.get_ydata() == pytest.approx(times / sizes)
 
-    def test_sweep_shows_both_sides_in_one_figure(self):
-        left = plots.sweep(sweep_of(T4))
-        both = left.get_figure().axes
-        assert ["latency" in ax.get_ylabel() for ax in both] == [True, False]
-        assert "throughput" in both[1].get_ylabel()
+    def test_a_published_curve_is_one_line(self):
+        sweep = sweep_of(T4, tier="simulated")
+        ax = plots.latency_against_batch(sweep)
+        assert [text.get_text() for text in ax.texts] == ["published"]
+        _, y = line_of(ax, COLOURS["latency"])
+        assert y == pytest.approx(sweep.table()["mean_ms"].to_numpy())
+
+    def test_crowded_trade_off_names_the_ends_and_what_fits(self):
+        profiles = load_profiles()
+        crowd = [
+            from_profile(profiles[name], [int(size) for size in profiles[name].batch_sizes])
+            for name in ("rn50-amp-t4-eager", "rn50-amp-v100-eager", "bertlarge384-fp16-t4")
+        ]
+        ax = plots.throughput_latency(crowd, slo=50)
+        sizes = [text for text in ax.texts if text.get_text().isdigit()]
+        assert {"1", "256", "128"} <= {text.get_text() for text in sizes}
+        assert len(sizes) < sum(len(sweep.runs) for sweep in crowd)
+        boxes = [box for text, box in texts(ax) if text.isdigit()]
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
     def test_cost_bars_stack_to_the_fit(self):
         sweep = sweep_of("rn50-fp16-a100")

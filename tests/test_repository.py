@@ -3,7 +3,7 @@
 import pytest
 
 from batchlab import repository
-from batchlab.repository import COMMITTED_HEADER, DynamicBatching, ModelConfig, RepositoryError
+from batchlab.repository import DynamicBatching, ModelConfig, RepositoryError
 from batchlab.workspace import repository_dir
 
 
@@ -12,7 +12,7 @@ def test_committed_files_equal_the_rendering():
     assert repository.models() == sorted(committed)
     for name, config in committed.items():
         text = (repository_dir() / name / "config.pbtxt").read_text(encoding="utf-8")
-        assert text == config.to_pbtxt(COMMITTED_HEADER), f"{name}: run python -m batchlab.repository"
+        assert text == config.to_pbtxt(), f"{name}: run python -m batchlab.repository"
         assert repository.read(name) == config
 
 

