@@ -15,6 +15,7 @@ TAGS = {
     "nbval-raises-exception": "it shows an error on purpose",
     "raises-exception": "it shows an error on purpose",
     "remove-input": "its code is hidden on a page",
+    "measured": "it asserts a measured property, and is left out of runs at a shorter pace",
 }
 OPENING = ("What you'll do", "What you'll learn", "What you'll need")
 CLOSING = ("What you did", "What you learned")

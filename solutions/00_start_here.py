@@ -258,7 +258,7 @@ check.number(
 # You computed it from two averages; the check counted the requests in flight, moment by moment.
 # Both say: eight clients, eight requests in the system.
 
-# %%
+# %% tags=["measured"]
 assert abs(crowd.mean_in_flight - 8) < 0.5
 print("Requests in flight, counted: about 8")
 
