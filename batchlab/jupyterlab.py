@@ -172,13 +172,16 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log_path: Path, timeout_
 
 
 def _session(values: dict[str, Any]) -> Session:
-    return Session(base_url=values["url"], token=values["token"], pid=int(values["pid"]))
+    # Listening on every address, Jupyter names the machine, which a browser outside a container cannot reach.
+    host = "127.0.0.1" if values["hostname"] in ("", "0.0.0.0", "::") else values["hostname"]
+    address = f"http://{host}:{values['port']}{values['base_url']}"
+    return Session(base_url=address, token=values["token"], pid=int(values["pid"]))
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
         values = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(values, dict) and {"url", "token", "pid"} <= values.keys():
+        if isinstance(values, dict) and {"hostname", "port", "base_url", "token", "pid"} <= values.keys():
             return values
     return None
 

@@ -1,7 +1,10 @@
 """Emulated devices, played against published: every profile, every published batch size the model allows.
 
 One request at a time on the real server; played is the P50 that the client saw, published is the profile's time. Goal:
-within 5 % or 0.5 ms, whichever is more. Run: ``python -m benchmarks profiles``; writes ``build/bench/profiles.csv``.
+within 5 % or 0.5 ms, whichever is more. Beside it stands what Triton itself counted as computing, a mean: what lies
+between the two is the way of a request through HTTP and Triton and back.
+
+Run: ``python -m benchmarks profiles``; writes ``build/bench/profiles.csv``.
 """
 
 import argparse
@@ -41,10 +44,11 @@ def main() -> None:
     missing = sorted(profiles.keys() - players.keys())
     if missing:
         print(f"\nNo committed model plays: {', '.join(missing)}")
-    met = int(table["met"].sum())
-    report.judge(
-        f"within {GOAL_REL:.0%} or {GOAL_MS:g} ms at every batch size", f"{met} of {len(table)}", met == len(table)
-    )
+    margin_ms = (GOAL_REL * table["published_ms"]).clip(lower=GOAL_MS)
+    in_triton = int(((table["in_triton_ms"] - table["published_ms"]).abs() <= margin_ms).sum())
+    for where, met in (("at the client (P50)", int(table["met"].sum())), ("inside Triton (mean)", in_triton)):
+        goal = f"{where} within {GOAL_REL:.0%} or {GOAL_MS:g} ms at every batch size"
+        report.judge(goal, f"{met} of {len(table)}", met == len(table))
 
 
 def played(triton: server.Server, model: str, profile: Profile, seconds: float) -> list[dict[str, object]]:
@@ -56,16 +60,18 @@ def played(triton: server.Server, model: str, profile: Profile, seconds: float) 
     )
     rows = []
     for size in sizes:
-        published_ms, played_ms = float(profile.latency_ms(size)), sweep.runs[size].percentile_ms(50).value
+        run = sweep.runs[size]
+        published_ms, played_ms = float(profile.latency_ms(size)), run.percentile_ms(50).value
         off_ms = played_ms - published_ms
         rows.append(
             {
                 "profile": profile.name,
                 "model": model,
                 "batch_size": size,
-                "requests": len(sweep.runs[size].answered),
+                "requests": len(run.answered),
                 "published_ms": published_ms,
                 "played_ms": played_ms,
+                "in_triton_ms": run.server.batch_compute_ms[size] if run.server else float("nan"),
                 "off_ms": off_ms,
                 "off_percent": 100 * off_ms / published_ms,
                 "met": abs(off_ms) <= max(GOAL_MS, GOAL_REL * published_ms),
@@ -87,6 +93,7 @@ def by_profile(table: pd.DataFrame) -> pd.DataFrame:
                 "batches": f"{group['batch_size'].min()}-{group['batch_size'].max()}",
                 "published_ms": f"{group['published_ms'].min():.2f}-{group['published_ms'].max():.2f}",
                 "worst_ms": f"{worst_ms['off_ms']:+.2f} at {worst_ms['batch_size']}",
+                "worst_in_triton_ms": f"{(group['in_triton_ms'] - group['published_ms']).max():+.2f}",
                 "worst_percent": f"{worst_percent['off_percent']:+.1f} at {worst_percent['batch_size']}",
                 "met": f"{group['met'].sum()} of {len(group)}",
             }

@@ -38,18 +38,15 @@ class LabPage:
         return self.cell(self.names.index(name))
 
     def run_all(self, within_s: float) -> None:
-        """Run all cells through the menu and wait until the last one has its number."""
+        """Run all cells through the menu and wait until the last one has its number, or one has failed."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self.wait_for_run(self.cell(self.code_cells[-1]), within_s)
+        last = self.cell(self.code_cells[-1]).locator(".jp-InputPrompt").filter(has_text=NUMBER)
+        expect(last.or_(self._errors()).first).to_be_attached(timeout=within_s * 1000)
 
     def errors(self) -> list[str]:
         """Return the text of every output that is an error or came on stderr."""
-        shown = self.page.locator(
-            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"],'
-            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]'
-        )
-        return shown.all_inner_texts()
+        return self._errors().all_inner_texts()
 
     def answer(self, question: str, code: str, check: str) -> str:
         """Replace an answer cell's text, run it and its check, and return what the check shows."""
@@ -68,6 +65,12 @@ class LabPage:
         """Wait until a cell's prompt holds a number: queued and running cells show a star."""
         prompt = cell.locator(".jp-InputPrompt")
         expect(prompt).to_have_text(NUMBER, timeout=within_s * 1000)
+
+    def _errors(self) -> Locator:
+        kinds = ("error", "stderr")
+        return self.page.locator(
+            ",".join(f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in kinds)
+        )
 
     def _focus(self, cell: Locator) -> None:
         cell.scroll_into_view_if_needed()

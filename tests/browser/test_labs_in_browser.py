@@ -59,7 +59,7 @@ LAB_01 = Script(
     wrong='most_gain = "c"',
     right='most_gain = "a"',
     points="1 of 1 point",
-    within_s=240,
+    within_s=420,
 )
 
 
@@ -134,7 +134,7 @@ def address(environment: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("script", [FIXTURE, LAB_01], ids=lambda script: script.lab)
 def test_a_lab_runs_a_wrong_answer_is_explained_and_a_right_one_scores(
     page: Page, address: str, environment: dict[str, str], script: Script
