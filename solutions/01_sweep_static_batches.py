@@ -158,12 +158,15 @@ print(f"one image: median {np.median(single_ms):.1f} ms")
 # What you wrote is the heart of `static_sweep`.
 # It does the same for each batch size, keeps every sample on disk, and asks Triton for its own account.
 
+
 # %% tags=["nbval-ignore-output"]
 def photos(batch):
     return {"image": vision.images(batch)}
 
 
-cpu = static_sweep(triton, "resnet50", BATCH_SIZES, inputs=photos, seconds_per_size=6, min_requests=3, warmup_requests=1)
+cpu = static_sweep(
+    triton, "resnet50", BATCH_SIZES, inputs=photos, seconds_per_size=6, min_requests=3, warmup_requests=1
+)
 cpu.table().round(1)
 
 # %% gid="predict_single_check" kind="test" points=1
