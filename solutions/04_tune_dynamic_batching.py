@@ -42,7 +42,7 @@ from batchlab import arrivals, plots, server, text
 from batchlab.grading import Lab
 from batchlab.load import open_loop
 from batchlab.points import Knobs
-from batchlab.slo import Slo, verdict
+from batchlab.slo import Slo, min_requests, verdict
 from batchlab.tune import Tuner, drive_server, grid
 
 MODEL = "bert_t4"
@@ -275,7 +275,7 @@ print("Turning some away raised the goodput by more than half: the others were a
 # The tuner takes a grid, finds for each configuration the highest rate that keeps the SLO, and proves the winner.
 
 # %% tags=["nbval-ignore-output"]
-tuner = Tuner(MODEL, SLO, drive_server(triton, MODEL), traffic, seconds=4, tolerance=0.1)
+tuner = Tuner(MODEL, SLO, drive_server(triton, MODEL), traffic, seconds=3, tolerance=0.15)
 found = tuner.search([Knobs(1, 0, batching=False), *grid((8, 32), (0, 5, 20))], low_rps=150, high_rps=1050)
 print(found)
 
@@ -306,8 +306,6 @@ print("The winner carries more than 1.5 times the rate of no batching, with the 
 # %% gid="defend" kind="answer"
 requests_needed = ...
 ### BEGIN SOLUTION
-from batchlab.slo import min_requests
-
 requests_needed = min_requests(2)
 ### END SOLUTION
 
