@@ -5,9 +5,11 @@ from itertools import combinations, pairwise
 from types import SimpleNamespace
 
 import matplotlib
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 
 matplotlib.use("Agg")
 
@@ -576,3 +578,18 @@ class TestColours:
         for concept in COLOURS:
             assert contrast(readable(COLOURS[concept])) >= 4.5
         assert readable("#000000") == "#000000"
+
+
+def test_a_notebook_shows_every_picture():
+    """Not only the first: the style context must leave the notebook's interactive mode on."""
+    cells = [
+        "from batchlab import plots\nfrom batchlab.profiles import load_profiles\nplots.use_style()",
+        *(
+            f"ax = plots.fixed_and_per_item(load_profiles()[{name!r}])"
+            for name in ("rn50-fp16-a100", "bertbase128-fp16-t4")
+        ),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    shown = [["image/png" in output.get("data", {}) for output in cell.outputs] for cell in notebook.cells]
+    assert shown == [[], [True], [True]]

@@ -40,7 +40,12 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         with plt.style.context(STYLE):
-            return draw(*args, **kwargs)
+            result = draw(*args, **kwargs)
+            interactive = plt.isinteractive()
+        # A notebook's backend turns interactive mode on at the first figure. The context turns it off again on its way
+        # out, and no later picture would be shown.
+        plt.interactive(interactive)
+        return result
 
     return drawn
 
