@@ -13,6 +13,9 @@ from fake_server import MODEL, FakeServer
 
 from batchlab.plan import PLAN_VARIABLE, Body, Plan
 
+# The command of this environment, which need not be on the PATH.
+LOCUST = str(Path(sys.executable).with_name("locust"))
+
 SENDER = Path(__file__).parent.parent / "batchlab" / "sender.py"
 HEAD = json.dumps({"inputs": [{"name": "item", "shape": [1, 1], "datatype": "INT32", "data": [1]}]}).encode()
 
@@ -80,7 +83,7 @@ def test_stop_ends_the_run_at_once(plan_file):
 
 def locust(arguments, plan_file, **options):
     environment = {**os.environ, PLAN_VARIABLE: str(plan_file)}
-    return subprocess.Popen(["locust", "-f", str(SENDER), "--headless", *arguments], env=environment, **options)
+    return subprocess.Popen([LOCUST, "-f", str(SENDER), "--headless", *arguments], env=environment, **options)
 
 
 def requests_counted(prefix):
@@ -118,7 +121,7 @@ def test_locust_s_master_deals_the_plan_to_its_workers(server, plan_file, tmp_pa
 def test_locust_s_command_without_a_plan_says_what_to_set():
     environment = {name: value for name, value in os.environ.items() if name != PLAN_VARIABLE}
     done = subprocess.run(
-        ["locust", "-f", str(SENDER), "--headless"], env=environment, capture_output=True, text=True, timeout=60
+        [LOCUST, "-f", str(SENDER), "--headless"], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode != 0
     assert f"Set {PLAN_VARIABLE} to a plan file" in done.stderr
