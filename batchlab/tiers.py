@@ -28,6 +28,9 @@ def tier(config: dict[str, Any], embedded: bool, lookup: Callable[[str], dict[st
         parts = {tier(lookup(step["model_name"]), embedded, lookup) for step in steps}
         # One played-back step makes the whole answer's time a played-back one.
         return next((name for name in ("emulated", "gpu") if name in parts), "cpu")
+    if encoder := parameters(config).get("encoder"):
+        # The text classifier calls another model for its computing, so that one's tier is its own.
+        return tier(lookup(encoder), embedded, lookup)
     if parameters(config).get("device") == "cpu" or (embedded and backend == "onnxruntime"):
         return "cpu"
     kinds = {group.get("kind") for group in config.get("instance_group", [])}

@@ -68,7 +68,7 @@ def request_timeline(run: Run, first: int = 12, *, one_at_a_time: bool = False, 
     ax.set_ylabel("request, in order of sending")
     ax.grid(axis="y", visible=False)
     title(ax, "Where each request's time went")
-    ax.legend(loc="upper right", bbox_to_anchor=(1, 1.09), ncols=3)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.01, 0.02))  # later requests begin further right
     caption(ax, [run.provenance])
     return ax
 
