@@ -32,3 +32,10 @@ STEPS = {
 )
 def test_tier(config: dict[str, Any], embedded: bool, expected: str) -> None:
     assert tiers.tier(config, embedded, STEPS.__getitem__) == expected
+
+
+@pytest.mark.parametrize(("embedded", "expected"), [(False, "gpu"), (True, "cpu")])
+def test_a_model_that_calls_an_encoder_has_the_encoders_tier(embedded, expected):
+    encoder = {"backend": "onnxruntime", "instance_group": [{"kind": "KIND_GPU"}]}
+    caller = {"backend": "python", "parameters": {"encoder": {"string_value": "text_encoder"}}}
+    assert tiers.tier(caller, embedded, {"text_encoder": encoder}.__getitem__) == expected
