@@ -5,7 +5,7 @@ PY := .venv/bin/python
 # Extra options for single targets, for example: make lab OPTIONS=--no-browser, make test OPTIONS="-k doctor"
 OPTIONS ?=
 
-.PHONY: help lab test setup doctor labs solutions bench lint format constraints clean
+.PHONY: help lab test setup models doctor labs solutions bench lint format constraints clean
 
 help:  ## List these targets
 	@echo "Batchlab. Start with 'make lab'."
@@ -15,11 +15,14 @@ help:  ## List these targets
 lab: setup  ## Set up what is missing, then open JupyterLab on the first lab
 	@$(PY) -m batchlab labs $(OPTIONS)
 
-test: setup lint  ## Set up what is missing, then run every check and test
+test: lint models  ## Set up what is missing, then run every check and test
 	@$(PY) -m pytest $(OPTIONS)
 
 setup:  ## Create .venv from the pinned requirements; does nothing when it is up to date
 	@scripts/setup
+
+models: setup  ## Build the models that are built, not committed; does nothing when they are there
+	@$(PY) -m batchlab labs --build-only
 
 doctor:  ## Say in one table what this machine can do, and what to do about each lack
 	@if [ -x $(PY) ]; then $(PY) -m batchlab doctor $(OPTIONS); else python3 -m batchlab doctor $(OPTIONS); fi
@@ -27,7 +30,7 @@ doctor:  ## Say in one table what this machine can do, and what to do about each
 labs: setup  ## Build labs/*.ipynb from solutions/*.py
 	@$(PY) -m batchlab.authoring labs $(OPTIONS)
 
-solutions: setup  ## Execute solutions/*.py into solutions/*.ipynb, outputs kept
+solutions: models  ## Execute solutions/*.py into solutions/*.ipynb, outputs kept
 	@$(PY) -m batchlab.authoring solutions $(OPTIONS)
 
 bench: setup  ## Measure the timing goals; tables on screen, CSV files in build/bench/
