@@ -16,7 +16,7 @@ lab: setup  ## Set up what is missing, then open JupyterLab on the first lab
 	@$(PY) -m batchlab labs $(OPTIONS)
 
 test: lint models  ## Set up what is missing, then run every check and test
-	@$(PY) -m pytest $(OPTIONS)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m pytest $(OPTIONS)  # nbgrader starts alembic by name
 
 setup:  ## Create .venv from the pinned requirements; does nothing when it is up to date
 	@scripts/setup
