@@ -135,14 +135,14 @@ class Search:
         )
 
 
-def pareto(points: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `points` that no other row beats in both ``throughput_rps`` and ``p99_ms``."""
+def pareto(points: pd.DataFrame, value: str = "throughput_rps", latency: str = "p99_ms") -> pd.DataFrame:
+    """Return the rows that no other row beats in both `value` (more is better) and `latency` (less is better)."""
     front, least = [], float("inf")
-    for index, row in points.sort_values(["throughput_rps", "p99_ms"], ascending=[False, True]).iterrows():
-        if row["p99_ms"] < least:
+    for index, row in points.sort_values([value, latency], ascending=[False, True]).iterrows():
+        if row[latency] < least:
             front.append(index)
-            least = row["p99_ms"]
-    return points.loc[front].sort_values("throughput_rps", ignore_index=True)
+            least = row[latency]
+    return points.loc[front].sort_values(value, ignore_index=True)
 
 
 class PointLog:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
+from batchlab import points
 from batchlab.plots.canvas import PlotError, axes, caption, halo, label_ends, level, limit_of, styled, title
 from batchlab.plots.palette import COLOURS, FAINT, INK, shades
 from batchlab.provenance import Provenance
@@ -125,9 +126,7 @@ def pareto(
     known = table[np.isfinite(table[value].astype(float)) & np.isfinite(table[latency].astype(float))]
     if known.empty:
         raise PlotError(f"No row of the table holds both {value} and {latency}.")
-    ordered = known.sort_values([value, latency], ascending=[False, True])
-    best = ordered[latency].cummin()
-    front = ordered[(ordered[latency] <= best) & ~best.duplicated()].iloc[::-1]
+    front = points.pareto(known, value, latency)
     ax = axes(ax)
     dark, light = shades("throughput", 2)
     ax.plot(known[value], known[latency], "o", color=light, ms=5, zorder=2)
