@@ -137,6 +137,12 @@ def test_modules_stay_small() -> None:
     assert long == {}
 
 
+def test_no_two_test_files_share_a_name() -> None:
+    # pytest imports them by name: a second one of that name stops the collection, once both run together.
+    names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_nothing_of_one_machine_is_committed() -> None:
     # Joined here, so that this file does not find itself.
     foreign = [re.compile("/" + part) for part in (r"work/(?:main|wt|shared)\b", "root/", "opt/pypi")]
