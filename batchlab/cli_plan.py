@@ -22,9 +22,7 @@ def plan(
     requests: Annotated[float | None, typer.Option(help="Requests of the day, such as 1e9.")] = None,
     peak_rps: Annotated[float | None, typer.Option(help="Or: the rate at noon.")] = None,
     trough_share: Annotated[float, typer.Option(help="Rate at midnight as a share of that at noon.")] = 0.25,
-    replicas: Annotated[
-        int | None, typer.Option(help="So many replicas; default: the fewest that keep the SLO.")
-    ] = None,
+    replicas: Annotated[int | None, typer.Option(help="Default: the fewest that keep the SLO.")] = None,
     balancer: Annotated[str, typer.Option(help="random or round-robin.")] = "random",
     max_batch: Annotated[int, typer.Option(help="Largest batch.")] = 32,
     wait_ms: Annotated[float, typer.Option(help="Longest wait for company.")] = 0.0,
@@ -169,10 +167,8 @@ def _show(day: "FleetDay", cost: "FleetCost | None") -> None:
     console.print(table)
     peak = day.hours[day.peak_hour]
     load = day.fleet.load(day.day.peak_rps)
-    console.print(
-        f"Peak hour: P99 {peak.percentile_ms(99):.4g} ms (at most 1 % too high), {100 * load:.0f} % of capacity at noon.",
-        highlight=False,
-    )
+    tail = f"P99 {peak.percentile_ms(99):.4g} ms, at most 1 % too high"
+    console.print(f"Peak hour: {tail}; at noon {100 * load:.0f} % of capacity.", highlight=False)
     if cost:
         console.print(Text(f"Cost: {cost}"))
     else:

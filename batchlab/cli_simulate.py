@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 MOST_REQUESTS = 20_000_000
 MOST_BARS = 12
 BAR = 40
+KNOBS = {"max_batch": "max", "wait_ms": "wait ms", "instances": "copies", "max_queue": "queue", "rate_rps": "offered"}
+NUMBERS = {
+    "throughput_rps": "answered",
+    "goodput_rps": "good",
+    "p50_ms": "P50 ms",
+    "p99_ms": "P99 ms",
+    "mean_batch": "batch",
+    "errors": "failed",
+}
 
 
 def simulate(
@@ -28,10 +37,8 @@ def simulate(
     calibration: Annotated[Path | None, typer.Option(help="A saved calibration of a server (.json).")] = None,
     max_batch: Annotated[str, typer.Option(help="Largest batch; several comma separated.")] = "32",
     wait_ms: Annotated[str, typer.Option(help="Longest wait for company; several comma separated.")] = "0",
-    instances: Annotated[str, typer.Option(help="Copies of the model; several comma separated.")] = "1",
-    max_queue: Annotated[
-        str, typer.Option(help="Requests that may wait; 0 is no limit; several comma separated.")
-    ] = "0",
+    instances: Annotated[str, typer.Option(help="Copies of the model; several as above.")] = "1",
+    max_queue: Annotated[str, typer.Option(help="Requests that may wait, 0: no limit; several as above.")] = "0",
     rate: Annotated[str, typer.Option(help="Requests per second; several comma separated.")] = "50",
     preferred: Annotated[str, typer.Option(help="Preferred batch sizes, comma separated.")] = "",
     priority_levels: Annotated[int, typer.Option(help="Priority levels; every request takes the first.")] = 0,
@@ -73,6 +80,9 @@ def simulate(
     from batchlab.twin import model
 
     batches, rates = _numbers("--max-batch", max_batch, int), _numbers("--rate", rate, float)
+    copies_wanted = _numbers("--instances", instances, int)
+    if min(copies_wanted) < 1:
+        raise typer.BadParameter(f"a model has 1 copy or more, got {min(copies_wanted)}.", param_hint="--instances")
     objective = None if slo_p99_ms is None else slo.Slo(p99_ms=slo_p99_ms)
     source = service_source.chosen(profile, service, calibration, max_batch=max(batches))
     overheads = None
@@ -104,7 +114,7 @@ def simulate(
         for size, wait, copies, limit in itertools.product(
             batches,
             _numbers("--wait-ms", wait_ms, float),
-            _numbers("--instances", instances, int),
+            copies_wanted,
             _numbers("--max-queue", max_queue, int),
         )
     ]
@@ -199,25 +209,33 @@ def _show_batches(played: "Replay") -> None:
 
 
 def _show_rows(rows: list[dict[str, Any]], caption: str, slo_ms: float | None) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=rows[0]["model"], title_justify="left")
-    knobs = ("max_batch", "wait_ms", "instances", "max_queue", "rate_rps")
-    shown = [name for name in knobs if name in ("max_batch", "wait_ms") or len({row[name] for row in rows}) > 1]
-    numbers = ["throughput_rps", *(["goodput_rps"] if slo_ms else []), "p50_ms", "p99_ms", "mean_batch", "errors"]
-    for name in [*shown, *numbers]:
-        table.add_column(name, justify="right")
-    table.add_column("")
+    title = f"{rows[0]['model']}: requests/s offered, answered{'' if slo_ms is None else f', answered within {slo_ms:g} ms'}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    always = ("max_batch", "wait_ms", "rate_rps")
+    shown = [name for name in KNOBS if name in always or len({row[name] for row in rows}) > 1]
+    numbers = [name for name in NUMBERS if slo_ms is not None or name != "goodput_rps"]
+    for heading in [*(KNOBS[name] for name in shown), *(NUMBERS[name] for name in numbers)]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for row in rows:
         cells = [f"{row[name]:g}" for name in shown]
-        cells += ["-" if row[name] is None else f"{row[name]:.5g}" for name in numbers]
+        cells += [_short(row[name]) for name in numbers]
         outcome = row["verdict"]["outcome"] if row["verdict"] else ""
         table.add_row(*cells, "UNSTABLE" if row["unstable"] else outcome)
     console = Console()
     console.print(table)
     console.print(Text(caption, style="dim"))
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 100 and value % 1 else f"{value:.0f}"
 
 
 def _write(rows: list[dict[str, Any]], csv: Path) -> None:

@@ -78,7 +78,7 @@ class Day:
         """
         if balancer not in BALANCERS:
             raise ArrivalsError(
-                f"No balancer {balancer!r}; there are {' and '.join(BALANCERS)}. One that looks at the replicas' queues "
+                f"No balancer {balancer!r}; there are {' and '.join(BALANCERS)}. One that looks at the queues "
                 "(least loaded) ties all replicas together, so they could not be simulated apart."
             )
         if replicas < 1:

@@ -57,7 +57,7 @@ class Tally:
         return self.latencies.percentile_ms(percent) if self.answered else float("nan")
 
     def keeps(self, slo: Slo) -> bool:
-        """Whether enough of ALL requests were answered in time; a failure counts as a miss, no requests keep any SLO.
+        """Whether enough of ALL requests were answered in time; a failure counts as a miss, and no request none.
 
         `within` must have been counted with the limit of the same `slo`.
         """
