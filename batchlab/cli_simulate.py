@@ -214,7 +214,8 @@ def _show_rows(rows: list[dict[str, Any]], caption: str, slo_ms: float | None) -
     from rich.table import Table
     from rich.text import Text
 
-    title = f"{rows[0]['model']}: requests/s offered, answered{'' if slo_ms is None else f', answered within {slo_ms:g} ms'}"
+    within = "" if slo_ms is None else f", good: within {slo_ms:g} ms"
+    title = f"{rows[0]['model']}: requests/s offered, answered{within}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
     always = ("max_batch", "wait_ms", "rate_rps")
     shown = [name for name in KNOBS if name in always or len({row[name] for row in rows}) > 1]

@@ -1,5 +1,6 @@
 """A fleet simulated in shards: the same bytes for any number of workers, the same law as the whole, resumable."""
 
+import itertools
 import json
 
 import joblib
@@ -82,7 +83,7 @@ def test_shards_cover_every_replica_and_moment_once(monkeypatch) -> None:
         mine = sorted((shard.start_s, shard.end_s) for shard in cut if replica in shard.replicas)
         assert mine[0][0] == 0
         assert mine[-1][1] == day.seconds
-        assert all(one[1] == two[0] for one, two in zip(mine, mine[1:], strict=False))
+        assert all(one[1] == two[0] for one, two in itertools.pairwise(mine))
     assert all(shard.hour == int(24 * (shard.start_s + 1e-6) / day.seconds) for shard in cut)
 
 
@@ -151,7 +152,7 @@ def test_a_full_queue_turns_requests_away_and_they_count_as_misses() -> None:
 
 def test_more_than_can_be_carried_is_said_not_simulated(fleet: Fleet) -> None:
     over = 3.5 * fleet.twin.capacity_rps()
-    with pytest.raises(FleetError, match="unstable.*at least 4 replicas"):
+    with pytest.raises(FleetError, match=r"unstable.*at least 4 replicas"):
         simulate_day(fleet, Day(1, over), SLO)
 
 
