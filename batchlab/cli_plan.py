@@ -53,6 +53,8 @@ def plan(
     """
     if (requests is None) == (peak_rps is None):
         raise typer.BadParameter("give the day's --requests or its --peak-rps, one of them.")
+    if workers is not None and workers < 1:
+        raise typer.BadParameter(f"work needs 1 or more processes, got {workers}.", param_hint="--workers")
     if csv and not csv.resolve().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {csv.resolve().parent}.", param_hint="--csv")
     from tqdm import tqdm
