@@ -14,6 +14,7 @@ or ``backend="ray"``.
 import dataclasses
 import hashlib
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import joblib
 import numpy as np
 from joblib.parallel import get_active_backend
 
-from batchlab import __version__, twin_kernel
+from batchlab import __version__, orphans, twin_kernel
 from batchlab.day import Day
 from batchlab.fleet_day import FleetDay
 from batchlab.histogram import Histogram
@@ -195,7 +196,8 @@ def _results(
     fleet: Fleet, day: Day, slo: Slo, jobs: Sequence[tuple[int, Shard]], seed: int, workers: int | None
 ) -> Iterator[tuple[int, Tally]]:
     """Yield the finished shards as they come, in any order."""
-    asked = [joblib.delayed(_numbered)(number, fleet, day, shard, slo.limit_ms, seed) for number, shard in jobs]
+    task = joblib.delayed(_numbered)
+    asked = [task(os.getpid(), number, fleet, day, shard, slo.limit_ms, seed) for number, shard in jobs]
     backend, active = get_active_backend()
     if backend.supports_return_generator:
         yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(asked)
@@ -206,7 +208,10 @@ def _results(
         yield from joblib.Parallel(n_jobs=workers)(asked[first : first + step])
 
 
-def _numbered(number: int, fleet: Fleet, day: Day, shard: Shard, limit_ms: float, seed: int) -> tuple[int, Tally]:
+def _numbered(
+    owner: int, number: int, fleet: Fleet, day: Day, shard: Shard, limit_ms: float, seed: int
+) -> tuple[int, Tally]:
+    orphans.end_with(owner)
     return number, play(fleet, day, shard, limit_ms, seed)
 
 

@@ -26,8 +26,8 @@ SMALL = ("--service", "10+1*b", "--requests", 2e6, "--max-batch", 8, "--slo-p99-
 def test_the_fewest_replicas_and_what_they_cost(tmp_path) -> None:
     done = run(*SMALL, "--peak-rps", 1)
     assert done.exit_code == 2
-    done = run("--service", "100+10*b", "--requests", 2e6, "--slo-p99-ms", 600, "--max-batch", 8, "--usd-per-hour", 2,
-               "--sample", 0.3, "--csv", tmp_path / "day.csv", "--json")  # fmt: skip
+    done = run("--service", "100+10*b", "--requests", 6e6, "--slo-p99-ms", 600, "--max-batch", 8, "--usd-per-hour", 2,
+               "--sample", 0.1, "--csv", tmp_path / "day.csv", "--json")  # fmt: skip
     told = json.loads(done.stdout)
     assert done.exit_code == 0
     assert told["kept"]
@@ -35,8 +35,8 @@ def test_the_fewest_replicas_and_what_they_cost(tmp_path) -> None:
     assert told["replicas_simulated"] == 1
     assert "a sample: 1 of" in told["sample"]
     assert told["usd_per_day"] == 48 * told["replicas"]
-    # All 2 million answers but a few, priced: the sample is scaled up.
-    assert told["usd_per_1000_within_slo"] == pytest.approx(48 * told["replicas"] / 2000, rel=0.02)
+    # All 6 million answers but a few, priced: the sample is scaled up.
+    assert told["usd_per_1000_within_slo"] == pytest.approx(48 * told["replicas"] / 6000, rel=0.02)
     assert told["peak_hour"] in (11, 12)
     assert told["peak_p99_ms"] <= 606
     assert told["provenance"]["tier"] == "simulated"
@@ -45,7 +45,9 @@ def test_the_fewest_replicas_and_what_they_cost(tmp_path) -> None:
 
 
 def test_a_given_number_of_replicas_is_taken_and_judged() -> None:
-    done = run(*SMALL, "--replicas", 3, "--slo-p99-ms", 12, "--balancer", "round-robin", "--sample", 0.1)
+    done = run(
+        *SMALL, "--requests", 1e7, "--replicas", 3, "--slo-p99-ms", 12, "--balancer", "round-robin", "--sample", 0.1
+    )
     assert done.exit_code == 1, done.output
     for word in ("3 replicas, round-robin", "BROKEN", "Peak hour: P99", "no price", "1 of 3 replicas simulated"):
         assert word in done.stdout
