@@ -45,12 +45,11 @@ def test_the_fewest_replicas_and_what_they_cost(tmp_path) -> None:
 
 
 def test_a_given_number_of_replicas_is_taken_and_judged() -> None:
-    done = run(
-        *SMALL, "--requests", 1e7, "--replicas", 3, "--slo-p99-ms", 12, "--balancer", "round-robin", "--sample", 0.1
-    )
+    knobs = ("--requests", 4e6, "--replicas", 3, "--balancer", "round-robin", "--sample", 0.1)
+    done = run(*SMALL, *knobs, "--slo-p99-ms", 12)
     assert done.exit_code == 1, done.output
     for word in ("3 replicas, round-robin", "BROKEN", "Peak hour: P99", "no price", "1 of 3 replicas simulated"):
-        assert word in done.stdout
+        assert word in " ".join(done.stdout.split())
 
 
 def test_a_second_call_simulates_nothing_again(monkeypatch) -> None:
