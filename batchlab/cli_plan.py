@@ -171,6 +171,8 @@ def _show(day: "FleetDay", cost: "FleetCost | None") -> None:
     load = day.fleet.load(day.day.peak_rps)
     tail = f"P99 {peak.percentile_ms(99):.4g} ms, at most 1 % too high"
     console.print(f"Peak hour: {tail}; at noon {100 * load:.0f} % of capacity.", highlight=False)
+    if day.caution:
+        console.print(Text(f"CAUTION: {day.caution}", style="bold"))
     if cost:
         console.print(Text(f"Cost: {cost}"))
     else:

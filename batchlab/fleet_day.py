@@ -22,6 +22,7 @@ class FleetDay:
     Attributes:
         hours: what the sampled replicas saw in each twenty-fourth of the day.
         seed: of everything.
+        caution: what to bear in mind, empty where there is nothing.
     """
 
     fleet: "Fleet"
@@ -30,6 +31,7 @@ class FleetDay:
     hours: tuple[Tally, ...]
     sampled: int
     seed: int
+    caution: str = ""
 
     @property
     def total(self) -> Tally:
@@ -124,6 +126,7 @@ class FleetDay:
             "kept": self.kept,
             "broken_hours": self.broken_hours,
             "latency_relative_error": RELATIVE_ERROR,
+            "caution": self.caution,
             "seed": self.seed,
             "hours": [tally.to_dict() for tally in self.hours],
         }

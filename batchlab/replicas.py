@@ -62,6 +62,12 @@ class Fleet:
         """Return the share of its capacity that this rate of the whole service asks of each replica."""
         return rate_rps / self.replicas / self.twin.capacity_rps()
 
+    @property
+    def limited(self) -> bool:
+        """Whether a replica's queue has a limit, of length or of time."""
+        policy = policy_of(self.twin.config.dynamic_batching, 0)
+        return bool(policy.max_queue_size or policy.default_timeout_microseconds)
+
     def check(self, day: Day) -> None:
         """Raise `FleetError` where the day's peak is more than the fleet carries and nothing limits its queues.
 
@@ -69,10 +75,8 @@ class Fleet:
             FleetError, ArrivalsError: see there, and `Day.part`.
         """
         day.part(self.replicas, self.balancer, 0.0, 0.0, 0)
-        batcher, capacity_rps = self.twin.config.dynamic_batching, self.twin.capacity_rps()
-        policy = policy_of(batcher, 0)
-        limited = policy.max_queue_size or policy.default_timeout_microseconds
-        if self.load(day.peak_rps) >= 1 and not limited:
+        capacity_rps = self.twin.capacity_rps()
+        if self.load(day.peak_rps) >= 1 and not self.limited:
             raise FleetError(
                 f"unstable: the peak offers {day.peak_rps:.6g}/s and {self.replicas} replicas carry "
                 f"{self.replicas * capacity_rps:.6g}/s ({capacity_rps:.4g}/s each); their queues would grow for hours. "
@@ -111,9 +115,23 @@ def lead_s(fleet: Fleet, day: Day, start_s: float) -> float:
     A queue forgets in about ``service time / (1 - load) ** 2``: J. Abate and W. Whitt, Transient behavior of the M/M/1
     queue: starting at the origin, 1987. Twenty times that of the largest batch, at most a quarter of an hour.
     """
-    left = max(1 - fleet.load(float(day.rate_rps(start_s))), 1e-3)
+    return min(max(_memory_s(fleet, day, start_s), 1.0), LONGEST_LEAD_S, day.seconds)
+
+
+def _memory_s(fleet: Fleet, day: Day, at_s: float) -> float:
+    left = max(1 - fleet.load(float(day.rate_rps(at_s))), 1e-3)
     batch_s = float(fleet.twin.service.latency_ms(fleet.twin.max_batch)) / 1000
-    return min(max(RELAXATIONS * batch_s / left**2, 1.0), LONGEST_LEAD_S, day.seconds)
+    return RELAXATIONS * batch_s / left**2
+
+
+def caution(fleet: Fleet, day: Day) -> str:
+    """Say where the peak is so near to capacity that a queue remembers longer than a stretch's lead; else empty."""
+    if fleet.limited or _memory_s(fleet, day, day.seconds / 2) <= LONGEST_LEAD_S:
+        return ""
+    return (
+        f"At noon the load is {100 * fleet.load(day.peak_rps):.1f} % of capacity: so full a queue remembers longer "
+        "than the stretches of the day overlap; the latencies of those hours are lower bounds."
+    )
 
 
 def play(fleet: Fleet, day: Day, shard: Shard, limit_ms: float, seed: int) -> Tally:
@@ -189,7 +207,7 @@ def simulate_day(
     hours = [Tally() for _ in range(HOURS)]
     for number, shard in enumerate(whole):
         hours[shard.hour] += log.tallies[number]
-    return FleetDay(fleet, day, slo, tuple(hours), sampled, seed)
+    return FleetDay(fleet, day, slo, tuple(hours), sampled, seed, caution(fleet, day))
 
 
 def _results(

@@ -59,6 +59,8 @@ def main() -> None:
     within = f"{100 * peak.share_within:.2f} % within {found.slo.limit_ms:g} ms"
     print(f"Peak hour: P99 {peak.percentile_ms(99):.0f} ms, {within}.")
     print(f"SLO in every hour: {'kept' if found.kept else f'BROKEN in {found.broken_hours}'}.")
+    if found.caution:
+        print(f"Caution: {found.caution}")
     print(f"Cost: {cost.fleet_cost(found, cost.cheapest(profile.gpu))}.")
     print(f"Simulated, no server: {found.sample_note()}; {time.perf_counter() - began:.0f} s.")
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchlab import arrivals, twin
 from batchlab.day import Day
-from batchlab.replicas import Fleet, FleetError, Shard, lead_s, play, shards, simulate_day
+from batchlab.replicas import Fleet, FleetError, Shard, caution, lead_s, play, shards, simulate_day
 from batchlab.schedule import ArrivalsError
 from batchlab.service import Overheads, ServiceTime
 from batchlab.simulate import simulate
@@ -123,6 +123,14 @@ def test_the_lead_grows_with_the_load_and_has_an_end(fleet: Fleet) -> None:
     assert leads == sorted(leads)
     assert leads[0] >= 0.02 * fleet.twin.service.latency_ms(16) * 0.99
     assert leads[-1] == 900
+
+
+def test_too_near_to_capacity_is_said() -> None:
+    capacity = 3 * model().capacity_rps()
+    near, far = Day(1, 0.99 * capacity), Day(1, 0.8 * capacity)
+    assert "99.0 % of capacity" in caution(Fleet(model(), 3), near)
+    assert caution(Fleet(model(), 3), far) == ""
+    assert caution(Fleet(model(max_queue_size=50), 3), near) == ""
 
 
 def test_round_robin_waits_less_than_random() -> None:
