@@ -112,9 +112,12 @@ class Recorder:
             with self._bar() as bar:
                 self._follow(fleet, start, writer, bar)
             activity = self._activity()
-            run = writer.finish(server=activity, partial=bool(self._ended), invalid=self._judge())
-        run.settings["senders"] = self._reports
-        return run
+            return writer.finish(
+                server=activity,
+                partial=bool(self._ended),
+                invalid=self._judge(),
+                settings={"senders": self._reports},
+            )
 
     def _follow(self, fleet: Fleet, start: float, writer: RunWriter, bar: Any) -> None:
         warm, stop_at = self._warmup_s <= 0, float("inf")

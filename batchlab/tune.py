@@ -211,9 +211,8 @@ def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: i
         if current != [knobs]:
             server.load(model, configured(original, knobs))
             current[:] = [knobs]
-        run = open_loop(server, model, arrivals, inputs=inputs, workers=workers, progress=False)
-        run.settings["knobs"] = asdict(knobs)
-        return run
+        settings = {"knobs": asdict(knobs)}
+        return open_loop(server, model, arrivals, inputs=inputs, workers=workers, settings=settings, progress=False)
 
     return drive
 

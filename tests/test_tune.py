@@ -1,18 +1,20 @@
 """The tuner against a machine whose highest rate is known exactly."""
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from fake_server import MODEL, FakeServer
 
-from batchlab import arrivals
+from batchlab import arrivals, journal
 from batchlab.measure import Run
 from batchlab.points import Knobs, PointError, PointLog, pareto
 from batchlab.provenance import Provenance
 from batchlab.repository import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
 from batchlab.slo import Slo
-from batchlab.tune import TuneError, Tuner, configured, grid
+from batchlab.tune import TuneError, Tuner, configured, drive_server, grid
 
 SLO = Slo(percentile=99, limit_ms=100)
 
@@ -159,3 +161,23 @@ def test_configured_changes_the_knobs_and_nothing_else():
     assert after.instance_groups == (InstanceGroup(count=2, kind="KIND_CPU"),)
     assert after.parameters == before.parameters
     assert configured(before, Knobs(32, 0, batching=False)).dynamic_batching is None
+
+
+def test_a_saved_run_knows_its_knobs(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path))
+
+    class Reloaded(FakeServer):
+        loads: ClassVar[list] = []
+
+        def config(self, model):
+            return ModelConfig(name=model, backend="python", max_batch_size=8)
+
+        def load(self, model, config):
+            self.loads.append(config.max_batch_size)
+
+    knobs = [Knobs(4, 2000), Knobs(4, 2000), Knobs(8, 0)]
+    with Reloaded() as server:
+        drive = drive_server(server, MODEL)
+        runs = [drive(chosen, pattern(100, 0.1, 0)) for chosen in knobs]
+    assert server.loads == [4, 8]  # A reload only where the knobs change.
+    assert [Knobs(**journal.load(run.run_id).settings["knobs"]) for run in runs] == knobs
