@@ -161,7 +161,7 @@ class Search:
         if best:
             return (
                 f"{best.knobs} carries {best.rate_rps:.0f} requests/s at P99 {best.p99_ms:.0f} ms, "
-                f"{best.outcome} over {best.requests} requests; {len(self.points)} runs measured."
+                f"{best.outcome} over {best.requests} requests taken as independent; {len(self.points)} runs measured."
             )
         if near is None:
             return "nothing valid was measured." if self.points else "nothing was measured."

@@ -7,16 +7,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_server import MODEL, FakeServer
+from queues import queue_latencies
 
 from batchlab import arrivals, journal
 from batchlab.measure import Run
 from batchlab.points import Knobs, PointError, PointLog, pareto
 from batchlab.provenance import Provenance
 from batchlab.repository import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
-from batchlab.slo import Slo
-from batchlab.tune import TuneError, Tuner, configured, drive_server, grid
+from batchlab.slo import Slo, min_requests, verdict
+from batchlab.tune import SAFE_SHARE, TuneError, Tuner, configured, drive_server, grid
 
 SLO = Slo(percentile=99, limit_ms=100)
+
+
+def run_of(times_s: np.ndarray, latency_s: float | np.ndarray) -> Run:
+    samples = pd.DataFrame({"intended_s": times_s, "sent_s": times_s, "done_s": times_s + latency_s, "batch_size": 1})
+    return Run(samples.assign(ok=True, error=""), Provenance("simulated", "machine", "none"), "simulated")
 
 
 class Machine:
@@ -32,11 +38,7 @@ class Machine:
         rate_rps = float(schedule.rate_rps)
         self.calls.append((knobs, rate_rps))
         latency_s = 0.05 if rate_rps <= self.limit_rps(knobs) else 0.5
-        times_s = np.asarray(schedule.times_s)
-        samples = pd.DataFrame(
-            {"intended_s": times_s, "sent_s": times_s, "done_s": times_s + latency_s, "batch_size": 1}
-        ).assign(ok=True, error="")
-        return Run(samples, Provenance("simulated", "machine", "none"), "simulated")
+        return run_of(np.asarray(schedule.times_s), latency_s)
 
 
 def pattern(rate_rps: float, seconds: float, seed: int) -> arrivals.Arrivals:
@@ -124,6 +126,23 @@ def test_a_killed_search_resumes_without_measuring_twice(tmp_path):
     assert resumed.confirmed.knobs == direct.confirmed.knobs
     assert resumed.confirmed.rate_rps == direct.confirmed.rate_rps
     assert all(json.loads(line) for line in (tmp_path / "points.jsonl").read_text().splitlines())
+
+
+def test_why_a_confirmation_is_not_judged_as_correlated():
+    """M/D/1 at 80 % load without a single miss: the discounted rule passes no run of a confirmation's length."""
+
+    def passed(requests: int, streams: int) -> float:
+        latencies_s = queue_latencies(0.8, requests, streams, 31) / 1000
+        limit = Slo(percentile=99, limit_ms=float(latencies_s.max() * 2000))
+        times_s = np.arange(requests) * 1.25e-3
+        verdicts = [
+            verdict(run_of(times_s, stream), limit, correlated=True).outcome == "PASS" for stream in latencies_s.T
+        ]
+        return float(np.mean(verdicts))
+
+    assert passed(int(SAFE_SHARE * min_requests(3)), 100) < 0.02
+    assert passed(5_000, 50) < 0.2
+    assert passed(20_000, 25) > 0.8
 
 
 class Strained(Machine):
