@@ -194,9 +194,9 @@ class Run:
         """Inferences (items) answered per second."""
         return _per_second(float(self.answered["batch_size"].sum()), self.duration_s)
 
-    def goodput_rps(self, slo_ms: float) -> float:
-        """Requests answered within `slo_ms`, per second."""
-        return _per_second(int((self.latencies_ms <= slo_ms).sum()), self.duration_s)
+    def goodput_rps(self, limit_ms: float) -> float:
+        """Requests answered within `limit_ms`, an SLO's limit, per second."""
+        return _per_second(int((self.latencies_ms <= limit_ms).sum()), self.duration_s)
 
     @property
     def errors(self) -> dict[str, int]:

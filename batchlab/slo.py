@@ -25,7 +25,6 @@ __all__ = [
     "SloError",
     "Verdict",
     "false_pass_rate",
-    "goodput_rps",
     "min_requests",
     "verdict",
     "verdicts_by_window",
@@ -80,11 +79,6 @@ class Slo:
         rows = run.kept
         latencies_ms = (rows["done_s"] - rows["intended_s"]).to_numpy(dtype=float) * 1000
         return ~(rows["ok"].to_numpy(dtype=bool) & (latencies_ms <= self.limit_ms))
-
-
-def goodput_rps(run: Run, slo: Slo) -> float:
-    """Return the requests answered within the SLO's limit, per second."""
-    return run.goodput_rps(slo.limit_ms)
 
 
 @dataclass(frozen=True)
