@@ -102,13 +102,15 @@ class Overheads:
     Attributes:
         send_ms: from the client's intended time to Triton's queue.
         dispatch_ms: from the moment at which an instance takes a batch to the start of its device. An instance that
-            always has work loses it between any two batches.
+            always has work loses it between any two batches; a second instance on the same device hides it.
+        dispatch_item_ms: what each item of the batch adds to that (requests are unpacked and packed one by one).
         answer_ms: from the end of the device to the client.
         jitter_ms: standard deviation of the way through client and server, drawn gamma.
     """
 
     send_ms: float = 0.0
     dispatch_ms: float = 0.0
+    dispatch_item_ms: float = 0.0
     answer_ms: float = 0.0
     jitter_ms: float = 0.0
 
@@ -120,7 +122,7 @@ class Overheads:
     @property
     def round_trip_ms(self) -> float:
         """What a lone request pays beside its service."""
-        return self.send_ms + self.dispatch_ms + self.answer_ms
+        return self.send_ms + self.dispatch_ms + self.dispatch_item_ms + self.answer_ms
 
 
 @dataclass(frozen=True)

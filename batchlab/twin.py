@@ -78,7 +78,8 @@ class Twin:
         """Return the highest rate of requests of this size that it can carry: its best batch, back to back."""
         sizes = np.arange(batch_size, self.max_batch + 1)
         busy_ms = self.service.latency_ms(sizes)
-        loop_ms = (busy_ms + self.overheads.dispatch_ms) / self.instances
+        around_ms = self.overheads.dispatch_ms + self.overheads.dispatch_item_ms * sizes
+        loop_ms = (busy_ms + around_ms) / self.instances
         # Instances of one device hide their overheads behind each other, never the device's own time.
         per_batch_ms = np.maximum(busy_ms, loop_ms) if self.shared else loop_ms
         return float((sizes / per_batch_ms).max() * MS_PER_S / batch_size)
@@ -188,6 +189,7 @@ def world(models: Sequence[Twin], parts: Sequence[np.ndarray], resources: Mappin
             "device": devices.setdefault(m.device or f"{m.name}'s own", len(devices)) if m.shared else NONE,
             "weight": weight,
             "dispatch_ns": round(m.overheads.dispatch_ms * NS_PER_MS),
+            "dispatch_item_ns": round(m.overheads.dispatch_item_ms * NS_PER_MS),
             "answer_ns": round(m.overheads.answer_ms * NS_PER_MS),
             "spread": m.service.variation,
             "following": ends[i] - len(parts[i]),
