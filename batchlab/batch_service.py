@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from batchlab.queueing import decay
 from batchlab.steady_state import QueueingError, SteadyState, positive, stable, whole
@@ -186,6 +186,8 @@ def _request_atoms(
     starts = [np.array([left[0] + left[1]]), *(left[s : s + 1] for s in range(2, most)), full]
     if most == 1:
         starts = [np.append(left[0] + left[1], full[1:])]
+    # So many expected arrivals leave no room: P(Poisson <= most - 2) is negligible.
+    surely = special.gammainccinv(most - 1, NEGLIGIBLE) if most > 1 else 0.0
     waits, latencies = [], []
     for t, start in zip(times, starts, strict=True):
         for x in (np.arange(MOMENTS) + 0.5) * t / MOMENTS:
@@ -196,7 +198,7 @@ def _request_atoms(
             wait = t - x + np.arange(len(rounds)) * times[-1]
             waits.append((wait, mass))
             # After so long a wait the batch is full for certain.
-            certain = int(np.sum(stats.poisson.cdf(most - 2, rate * wait) >= NEGLIGIBLE))
+            certain = int(np.searchsorted(rate * wait, surely))
             latencies.append((wait[certain:] + times[-1], mass[certain:]))
             for row, before_ms, share in zip(rounds[:certain], wait, mass, strict=False):
                 joined = np.convolve(row, stats.poisson.pmf(np.arange(most), rate * before_ms))[:most]
