@@ -70,7 +70,7 @@ def test_greedy_batch_is_what_an_independent_simulation_gives(rate: float, servi
         (wait > exact.wait_percentile_ms(99), 0.01),
     ]:
         mean, error = mean_and_error(values)
-        assert mean == pytest.approx(expected, abs=4.5 * error + 1e-9)
+        assert mean == pytest.approx(expected, abs=4.5 * error + 1e-4)
 
 
 @pytest.mark.parametrize(("rate", "service", "most"), [*CASES, (761, affine(1, 10), 32), (980, affine(1, 10), 1024)])
@@ -87,7 +87,7 @@ def test_greedy_batch_keeps_its_books(rate: float, service, most: int) -> None:
 @pytest.mark.parametrize(("rate", "most"), [(100, 32), (700, 32), (250, 4), (300, 16)])
 def test_greedy_batch_means_are_the_areas_under_its_tails(rate: float, most: int) -> None:
     exact = greedy_batch(rate, affine(1, 10), most)
-    ms = np.arange(0, 30 * exact.mean_latency_ms, 0.05)
+    ms = np.linspace(0, 20 * exact.mean_latency_ms, 801)
     assert np.trapz([exact.latency_tail(at) for at in ms], ms) == pytest.approx(exact.mean_latency_ms, rel=2e-3)
     assert np.trapz([exact.wait_tail(at) for at in ms], ms) == pytest.approx(exact.mean_wait_ms, rel=5e-3)
 

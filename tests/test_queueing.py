@@ -123,8 +123,8 @@ def test_md1_mean_is_rho_over_two_mu_one_minus_rho(load: float) -> None:
     assert queue.mean_wait_ms == pytest.approx(load / (2 * 0.1 * (1 - load)))
     assert queue.mean_wait_ms == pytest.approx(mm1(load * 100, 10).mean_wait_ms / 2)
     # The distribution knows the same mean, though it is computed another way.
-    ms = np.arange(0, 60 * queue.mean_wait_ms + 100, 0.02)
-    assert np.trapz([queue.wait_tail(at) for at in ms], ms) == pytest.approx(queue.mean_wait_ms, rel=1e-4)
+    ms = np.linspace(0, 30 * queue.mean_wait_ms + 100, 3001)
+    assert np.trapz([queue.wait_tail(at) for at in ms], ms) == pytest.approx(queue.mean_wait_ms, rel=1e-3)
 
 
 @pytest.mark.parametrize("load", [0.05, 0.6, 0.9, 0.98, 0.999])
@@ -137,7 +137,8 @@ def test_md1_distribution_is_erlangs(load: float) -> None:
             context.prec = 120
             rho, x, total = Decimal(load), Decimal(services), Decimal(0)
             for k in range(int(services) + 1):
-                total += (rho * (x - k)).exp() * (-rho * (x - k)) ** k / math.factorial(k) if k < x or k == 0 else 0
+                power = (-rho * (x - k)) ** k if k else 1
+                total += (rho * (x - k)).exp() * power / math.factorial(k)
             exact = float(1 - (1 - rho) * total)
         assert tail(10 * services) == pytest.approx(exact, rel=1e-9, abs=1e-30)
 
