@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,10 +86,13 @@ def simulate(
         raise typer.BadParameter(f"a model has 1 copy or more, got {min(copies_wanted)}.", param_hint="--instances")
     objective = None if slo_p99_ms is None else slo.Slo(p99_ms=slo_p99_ms)
     source = service_source.chosen(profile, service, calibration, max_batch=max(batches))
-    overheads = None
-    if dispatch_ms is not None or transport_ms is not None:
-        half_ms = (transport_ms or 0.0) / 2
-        overheads = Overheads(send_ms=half_ms, dispatch_ms=dispatch_ms or 0.0, answer_ms=half_ms)
+    if apart and calibration:
+        raise typer.BadParameter("a calibration says itself whether instances share a device.", param_hint="--apart")
+    overheads = getattr(source, "overheads", Overheads())
+    if dispatch_ms is not None:
+        overheads = replace(overheads, dispatch_ms=dispatch_ms)
+    if transport_ms is not None:
+        overheads = replace(overheads, send_ms=transport_ms / 2, answer_ms=transport_ms / 2)
     if max(rates) * seconds > MOST_REQUESTS:
         raise typer.BadParameter(
             f"{max(rates) * seconds:.3g} requests do not fit one record (at most {MOST_REQUESTS:.0e}); shorten it, or "

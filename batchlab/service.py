@@ -186,6 +186,7 @@ class Calibration:
             service=ServiceTime.from_dict(values["service"]),
             overheads=Overheads(**values["overheads"]),
             profile=values["profile"],
+            shared_device=values["shared_device"],
             warnings=tuple(values["warnings"]),
             seconds=values["seconds"],
             details=dict(values["details"]),

@@ -111,13 +111,18 @@ def test_a_profile_and_a_calibration(tmp_path) -> None:
     (row,) = rows("--profile", "rn50-amp-t4-eager", "--rate", 300, "--seconds", 5)
     assert row["model"] == "rn50-amp-t4-eager"
     service = ServiceTime(np.array([1, 32]), np.array([5.0, 20.0]), 0.0, "measured")
-    saved = Calibration("mine", service, Overheads(1, 0, 2))
+    saved = Calibration("mine", service, Overheads(send_ms=1, answer_ms=2))
     (tmp_path / "c.json").write_text(json.dumps(saved.to_dict()))
     (row,) = rows("--calibration", tmp_path / "c.json", "--rate", 10, "--seconds", 5)
     assert row["model"] == "mine"
     assert row["p50_ms"] == pytest.approx(5 + 1 + 2, abs=0.01)
+    (row,) = rows("--calibration", tmp_path / "c.json", "--rate", 10, "--seconds", 5, "--dispatch-ms", 4)
+    assert row["p50_ms"] == pytest.approx(5 + 1 + 2 + 4, abs=0.01)
     (row,) = rows("--calibration", tmp_path / "c.json", "--rate", 10, "--seconds", 5, "--transport-ms", 0)
     assert row["p50_ms"] == pytest.approx(5, abs=0.01)
+    done = run("--calibration", tmp_path / "c.json", "--apart")
+    assert done.exit_code == 2
+    assert "says itself" in done.output
 
 
 @pytest.mark.parametrize(

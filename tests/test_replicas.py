@@ -102,7 +102,9 @@ def test_a_shard_is_as_the_twin_s_own_record(fleet: Fleet) -> None:
     assert tally.latencies.max_ms == pytest.approx(run.latencies_ms.max(), abs=1e-5)
 
 
-@pytest.mark.parametrize("knobs", [{}, {"overheads": Overheads(1.0, 0.5, 1.0, 0.3)}])
+@pytest.mark.parametrize(
+    "knobs", [{}, {"overheads": Overheads(send_ms=1.0, dispatch_ms=0.5, answer_ms=1.0, jitter_ms=0.3)}]
+)
 def test_slices_with_a_lead_see_what_one_piece_sees(knobs: dict) -> None:
     # At 85 % of capacity a slice that began empty would see a much lower mean: one of 5 s, below half.
     fleet = Fleet(model(max_batch_size=4, max_delay_ms=0, **knobs), 1)

@@ -53,7 +53,8 @@ def test_a_profile_by_its_name() -> None:
 
 def calibration() -> Calibration:
     service = ServiceTime(np.array([1, 4, 8]), np.array([3.0, 5.5, 9.25]), 0.1, "measured")
-    return Calibration("m", service, Overheads(0.5, 0.25, 0.75, 0.1), "p", ("too few batches",), 12.5, {"runs": 3})
+    overheads = Overheads(send_ms=0.5, dispatch_ms=0.25, dispatch_item_ms=0.01, answer_ms=0.75, jitter_ms=0.1)
+    return Calibration("m", service, overheads, "p", True, ("too few batches",), 12.5, {"runs": 3})
 
 
 def test_a_calibration_comes_back_as_it_was(tmp_path) -> None:
