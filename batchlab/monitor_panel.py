@@ -22,17 +22,17 @@ from batchlab.monitor_chart import Line, chart
 from batchlab.plots.canvas import source_line
 from batchlab.plots.palette import COLOURS, FAINT, INK
 
-WINDOW_S = 120.0
+WINDOW_S = 60.0
 LONGEST_S = 3600.0
 # Title, the lines of (colour, quantity of a reading), whether the SLO belongs there.
 CHARTS: tuple[tuple[str, tuple[tuple[str, str, str], ...], bool], ...] = (
-    ("mean time, ms", (("queue", COLOURS["queue"], "queue_ms"), ("compute", COLOURS["compute"], "compute_ms")), True),
+    ("mean ms", (("queue", COLOURS["queue"], "queue_ms"), ("compute", COLOURS["compute"], "compute_ms")), True),
     ("answered/s", (("", COLOURS["throughput"], "requests_rps"),), False),
     ("mean batch", (("", INK, "mean_batch"),), False),
     ("pending", (("", INK, "pending"),), False),
     ("rejected/s", (("", INK, "rejected_rps"),), False),
 )
-CHART_WIDTH, CHART_HEIGHT, NAME_HEIGHT = 190, 92, 20
+CHART_WIDTH, CHART_HEIGHT, NAME_HEIGHT = 200, 92, 20
 STOP_S = 10.0
 
 
@@ -123,7 +123,7 @@ class Panel:
         return (
             f'<svg role="img" aria-label="{html.escape(self._spoken(look))}" viewBox="0 0 {width} {height}" '
             f'style="width:100%;max-width:{width}px;background:white" font-family="sans-serif" font-size="11">'
-            f'{"".join(rows)}</svg><div style="color:{colour}">{html.escape(state)}</div>'
+            f'{"".join(rows)}</svg><div style="color:{colour};font-size:90%">{html.escape(state)}</div>'
             f'<div style="color:{FAINT};font-size:85%">{html.escape(self._source)}</div>'
         )
 

@@ -58,7 +58,7 @@ def test_it_draws_by_itself_and_says_where_the_numbers_come_from(fake: MetricsSe
     svg = ElementTree.fromstring(re.search(r"<svg.*</svg>", picture)[0])  # type: ignore[index]
     words = " ".join(svg.itertext())
     assert "a (SLO 50 ms)" in words
-    for title in ("mean time, ms", "answered/s", "mean batch", "pending", "rejected/s"):
+    for title in ("mean ms", "answered/s", "mean batch", "pending", "rejected/s"):
         assert words.count(title) == 2
     assert picture.count(f'stroke="{COLOURS["slo"]}"') == 1
     assert "emulated: real Triton, accelerator played back" in picture
