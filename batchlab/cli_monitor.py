@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +27,37 @@ COLUMNS = (
 NOTHING = "-"
 
 
+@dataclass
+class Target:
+    """The server that is watched: where its metrics are, and, where known, its HTTP service, which tells the tiers."""
+
+    metrics: str
+    http: str | None = None
+    embedded: bool = False
+    tiers: dict[str, str] = field(default_factory=dict)
+
+    def tier(self, model: str) -> str:
+        """Return where the model's times come from; "-" where the server does not say."""
+        if model not in self.tiers and self.http:
+            from urllib.parse import quote
+
+            from batchlab import tiers
+            from batchlab.endpoint import Endpoint, ServerError
+
+            endpoint = Endpoint(self.http)
+
+            def config(name: str) -> dict[str, Any]:
+                return dict(endpoint.get(f"/v2/models/{quote(name)}/config", timeout_s=2.0))
+
+            try:
+                self.tiers[model] = tiers.tier(config(model), self.embedded, config)
+            except ServerError:
+                self.tiers[model] = NOTHING
+            finally:
+                endpoint.close()
+        return self.tiers.get(model, NOTHING)
+
+
 def monitor(
     model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated.")] = None,
     url: Annotated[
@@ -39,9 +71,10 @@ def monitor(
 ) -> None:
     """Watch a running Triton: queue, compute, mean batch and refusals of each model.
 
-    Without --url: the server that BATCHLAB_URL names, or the embedded one that runs
-    now, of a notebook for example. Only Triton's metrics are read, nothing is sent.
+    Without --url: the server that BATCHLAB_URL names, or the embedded one that
+    runs now, for example a notebook's. It only reads; no request is sent.
     A server that restarts or goes is told, and looked for again. Ctrl-C ends it.
+    'tier' says where times come from: emulated, cpu or gpu ('-': it does not say).
     'in server' is a mean, so a mark there means trouble long past the P99.
     P99 needs a Triton with --metrics-config summary_latencies=true.
     Status 1 with --once: there was nothing to see.
@@ -52,15 +85,15 @@ def monitor(
       batchlab monitor --url 10.0.0.5:8000 --model fraud_check --slo-ms 50
       batchlab monitor --json --once
     """
-    address = _address(url, metrics_url)
+    target = _target(url, metrics_url)
     from batchlab.monitor import Monitor
 
-    watch = Monitor(address, model or (), interval_s, keep=1)
+    watch = Monitor(target.metrics, model or (), interval_s, keep=1)
     try:
         if as_json or once or not sys.stdout.isatty():
-            _lines(watch, slo_ms, once, as_json)
+            _lines(watch, target, slo_ms, once, as_json)
         else:
-            _live(watch, slo_ms)
+            _live(watch, target, slo_ms)
     except KeyboardInterrupt:
         if not as_json:
             typer.echo("Ended.")
@@ -69,21 +102,24 @@ def monitor(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _address(url: str | None, metrics_url: str | None) -> str:
-    """Return ``host:port`` of the metrics to read."""
+def _target(url: str | None, metrics_url: str | None) -> Target:
+    """Return the server to watch."""
     from batchlab.endpoint import ServerError, parse_url
 
+    # A server named on the command line leaves the environment's addresses out.
+    if url is None and metrics_url is None:
+        url, metrics_url = os.environ.get("BATCHLAB_URL"), os.environ.get("BATCHLAB_METRICS_URL")
+    named = None
     try:
-        if metrics_url:
-            return "{}:{}".format(*parse_url(metrics_url, 8002))
-        if url is None and os.environ.get("BATCHLAB_METRICS_URL"):
-            return "{}:{}".format(*parse_url(os.environ["BATCHLAB_METRICS_URL"], 8002))
-        url = url or os.environ.get("BATCHLAB_URL")
         if url:
             host, port = parse_url(url)
-            return f"{host}:{port + 2}"
+            named = Target(f"{host}:{port + 2}", f"{host}:{port}")
+        if metrics_url:
+            named = Target("{}:{}".format(*parse_url(metrics_url, 8002)), named.http if named else None)
     except ServerError as error:
-        raise typer.BadParameter(str(error), param_hint="--metrics-url" if metrics_url else "--url") from None
+        raise typer.BadParameter(str(error), param_hint="--url, --metrics-url") from None
+    if named:
+        return named
     from batchlab import embedded
 
     running = embedded.running()
@@ -94,65 +130,67 @@ def _address(url: str | None, metrics_url: str | None) -> str:
     if len(running) > 1:
         found = ", ".join(f"127.0.0.1:{each.ports[2]}" for each in running)
         raise typer.BadParameter(f"several servers run here: {found}. Choose one.", param_hint="--metrics-url")
-    return f"127.0.0.1:{running[0].ports[2]}"
+    http, _, metrics = running[0].ports
+    return Target(f"127.0.0.1:{metrics}", f"127.0.0.1:{http}", embedded=True)
 
 
-def _lines(watch: Any, slo_ms: float | None, once: bool, as_json: bool) -> None:
+def _lines(watch: Any, target: Target, slo_ms: float | None, once: bool, as_json: bool) -> None:
     for look in watch.looks():
         # The first look has nothing to compare with: whoever wants one table waits for the second.
         if once and look.state == "first":
             continue
         if as_json:
-            print(json.dumps(_plain(watch.url, look, slo_ms)), flush=True)
+            print(json.dumps(_plain(target, look, slo_ms)), flush=True)
         else:
-            _print(watch.url, look, slo_ms)
+            _print(target, look, slo_ms)
         if once:
             if not look.readings:
                 raise typer.Exit(1)
             return
 
 
-def _plain(url: str, look: "Look", slo_ms: float | None) -> dict[str, Any]:
+def _plain(target: Target, look: "Look", slo_ms: float | None) -> dict[str, Any]:
     from datetime import UTC, datetime
 
-    models = [
-        {**reading.to_dict(), **({"over_slo": _over(reading, slo_ms)} if slo_ms is not None else {})}
-        for reading in look.readings.values()
-    ]
+    models = []
+    for reading in look.readings.values():
+        told = {"tier": target.tier(reading.model), **reading.to_dict()}
+        models.append(told if slo_ms is None else {**told, "over_slo": _over(reading, slo_ms)})
     date = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return {"date": date, "metrics": url, "state": look.state, "note": look.note, "models": models}
+    return {"date": date, "metrics": target.metrics, "state": look.state, "note": look.note, "models": models}
 
 
-def _print(url: str, look: "Look", slo_ms: float | None) -> None:
+def _print(target: Target, look: "Look", slo_ms: float | None) -> None:
     """Print a look as plain lines, one a model, for logs and pipes."""
     from datetime import datetime
 
     now = datetime.now().strftime("%H:%M:%S")
     if look.note or not look.readings:
-        print(f"{now} {look.state}: {look.note or _waiting(look, url)}", flush=True)
+        print(f"{now} {look.state}: {look.note or _waiting(look, target.metrics)}", flush=True)
     for reading in look.readings.values():
         values = ", ".join(f"{title} {_cell(reading, name, form)}" for title, name, form in COLUMNS)
         mark = f"  OVER the SLO of {slo_ms:g} ms" if _over(reading, slo_ms) else ""
-        print(f"{now} {reading.model}: {values}{mark}", flush=True)
+        print(f"{now} {reading.model} ({target.tier(reading.model)}): {values}{mark}", flush=True)
 
 
-def _live(watch: Any, slo_ms: float | None) -> None:
+def _live(watch: Any, target: Target, slo_ms: float | None) -> None:
     from rich.console import Console
     from rich.live import Live
 
     with Live(console=Console(), auto_refresh=False) as screen:
         for look in watch.looks():
-            screen.update(_table(watch.url, look, slo_ms), refresh=True)
+            screen.update(_table(target, look, slo_ms), refresh=True)
 
 
-def _table(url: str, look: "Look", slo_ms: float | None) -> Any:
+def _table(target: Target, look: "Look", slo_ms: float | None) -> Any:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     limit = f", SLO {slo_ms:g} ms" if slo_ms is not None else ""
-    table = Table(title=f"Triton's metrics at {url}{limit}: {look.state}", title_justify="left")
+    table = Table(title=f"Triton's metrics at {target.metrics}{limit}: {look.state}", title_justify="left")
     table.add_column("model", style="bold")
+    table.add_column("tier")
     for title, _, _ in COLUMNS:
         table.add_column(title, justify="right")
     for reading in look.readings.values():
@@ -161,8 +199,8 @@ def _table(url: str, look: "Look", slo_ms: float | None) -> Any:
             Text(_cell(reading, name, form), style="bold red" if over and name in over else "")
             for _, name, form in COLUMNS
         ]
-        table.add_row(Text(reading.model), *cells)
-    return Group(table, Text(look.note or ("" if look.readings else _waiting(look, url)), style="bold"))
+        table.add_row(Text(reading.model), target.tier(reading.model), *cells)
+    return Group(table, Text(look.note or ("" if look.readings else _waiting(look, target.metrics)), style="bold"))
 
 
 def _waiting(look: "Look", url: str) -> str:

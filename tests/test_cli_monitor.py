@@ -39,7 +39,7 @@ def test_once_prints_each_model_and_leaves(fake: MetricsServer) -> None:
     done = run("--metrics-url", fake.url, "--interval-s", "0.1", "--once")
     assert done.exit_code == 0, done.output
     a, b = done.stdout.splitlines()
-    assert " a: requests/s 0.0, batches/s 0.0, mean batch -, queue ms -" in a
+    assert " a (-): requests/s 0.0, batches/s 0.0, mean batch -, queue ms -" in a
     assert "pending 3" in b
 
 
@@ -147,7 +147,9 @@ def test_without_a_url_it_finds_the_embedded_server_that_runs(monkeypatch: pytes
         done = run("--interval-s", "0.2", "--once", "--json")
         told = json.loads(done.stdout)
         assert told["metrics"] == triton.metrics_url
-        assert [each["model"] for each in told["models"]] == ["null"]
+        assert [(each["model"], each["tier"]) for each in told["models"]] == [("null", "cpu")]
+        named = json.loads(run("--url", triton.url, "--metrics-url", triton.metrics_url, "--once", "--json").stdout)
+        assert [each["tier"] for each in named["models"]] == ["cpu"]
         with server.start(["null"], reuse=False):
             failed = run("--once")
         assert failed.exit_code == 2

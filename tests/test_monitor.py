@@ -10,8 +10,8 @@ import pytest
 import small_models
 from metrics_server import MetricsServer, exposition
 
-from batchlab import server
-from batchlab.endpoint import ServerError
+from batchlab import monitor, server
+from batchlab.endpoint import ModelError, ServerError
 from batchlab.monitor import Monitor, MonitorError
 from batchlab.repository import DynamicBatching, QueuePolicy
 from batchlab.server import Server
@@ -190,3 +190,13 @@ def test_triton_does_not_count_what_a_full_queue_refuses(limited: Server) -> Non
     assert any("Exceeds maximum queue size" in error for error in errors)
     assert reading.requests_rps == 8 - len(errors)
     assert (reading.rejected_rps, reading.failures_rps) == (0, 0)
+
+
+@pytest.mark.server
+def test_a_panel_of_a_real_triton_tells_its_tier_and_refuses_a_model_that_is_not_there(limited: Server) -> None:
+    live = monitor.panel(limited, ["late", "full"], slo_ms=200)
+    live.stop()
+    assert "emulated: real Triton" in live.picture().data
+    assert live.monitor.history[-1].state in ("first", "ok")
+    with pytest.raises(ModelError, match="'lat' is not loaded"):
+        monitor.panel(limited, ["lat"])
