@@ -102,17 +102,26 @@ class Overheads:
     Attributes:
         send_ms: from the client's intended time to Triton's queue.
         dispatch_ms: from the moment at which an instance takes a batch to the start of its device. An instance that
-            always has work loses it between any two batches.
+            always has work loses it between any two batches; a second instance on the same device hides it.
+        dispatch_item_ms: what each item of the batch adds to that (requests are unpacked and packed one by one).
         answer_ms: from the end of the device to the client.
-        jitter_ms: standard deviation of the way through client and server, drawn gamma.
+        jitter_ms: what varies of the way from the client to the queue: exponential, with this mean.
+        missed_wake: how often the batcher, told that an instance ends, looks before that instance counts as free, and
+            then sleeps on until the next request comes, or for 500 ms. Only where nothing is formed ahead (priority
+            levels, queue policies). A race in Triton: ``Payload::Execute`` tells the batcher before ``DequeuePayload``
+            counts the instance, in ``src/payload.cc`` and ``src/rate_limiter.cc``.
     """
 
     send_ms: float = 0.0
     dispatch_ms: float = 0.0
+    dispatch_item_ms: float = 0.0
     answer_ms: float = 0.0
     jitter_ms: float = 0.0
+    missed_wake: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.missed_wake <= 1:
+            raise ServiceError(f"Overheads.missed_wake is {self.missed_wake}; a probability lies between 0 and 1.")
         for name, value in self.__dict__.items():
             if not (np.isfinite(value) and value >= 0):
                 raise ServiceError(f"Overheads.{name} is {value} ms; it is 0 or more.")
@@ -120,7 +129,7 @@ class Overheads:
     @property
     def round_trip_ms(self) -> float:
         """What a lone request pays beside its service."""
-        return self.send_ms + self.dispatch_ms + self.answer_ms
+        return self.send_ms + self.dispatch_ms + self.dispatch_item_ms + self.answer_ms
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,7 @@ class Calibration:
         model: the calibrated model.
         service, overheads: the twin's terms.
         profile: the profile that an emulated model plays, empty otherwise.
+        shared_device: instances compute one after another on one device, as an emulated accelerator's do.
         warnings: reasons not to trust it, empty where there are none.
         seconds: how long it took.
         details: what was seen on the way, for the record.
@@ -140,6 +150,7 @@ class Calibration:
     service: ServiceTime
     overheads: Overheads
     profile: str = ""
+    shared_device: bool = False
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
@@ -156,6 +167,7 @@ class Calibration:
             "service": self.service.to_dict(),
             "overheads": dict(self.overheads.__dict__),
             "profile": self.profile,
+            "shared_device": self.shared_device,
             "warnings": list(self.warnings),
             "seconds": self.seconds,
             "details": self.details,

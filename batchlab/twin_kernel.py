@@ -58,6 +58,8 @@ def run(w: World, seed: int) -> None:
         elif what == END:
             end(w, at, i, t)
             look = me.batching and (me.batcher == ASLEEP or slot(w, at))
+            if look and me.batcher == WANTS_SLOT and not me.prefetch and me.missed_wake > 0:
+                look = np.random.random() >= me.missed_wake
         elif me.batcher == WANTS_SLOT:
             sweep_expired(me, w.levels, w.queues, requests, at, t)
         if look:
@@ -150,7 +152,7 @@ def execute(w: World, m: int, i: int, b: int, t: int) -> None:
     if me.spread > 0:
         sigma = np.sqrt(np.log(1 + me.spread**2))
         busy_ns *= np.exp(sigma * np.random.standard_normal() - sigma**2 / 2)
-    start = t + me.dispatch_ns
+    start = t + me.dispatch_ns + me.dispatch_item_ns * mine.items
     if me.device != NONE:
         start = max(start, w.device_free_ns[me.device])
         w.device_free_ns[me.device] = start + np.int64(busy_ns)
