@@ -1,6 +1,6 @@
 """What a model costs, as the twin needs it: the time of a batch by its size, and the fixed times around it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,11 @@ class ServiceTime:
             "source": self.source,
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ServiceTime":
+        """Rebuild from `to_dict`."""
+        return cls(values["batch_sizes"], values["mean_ms"], values["variation"], values["source"])
+
 
 @dataclass(frozen=True)
 class Overheads:
@@ -172,3 +177,17 @@ class Calibration:
             "seconds": self.seconds,
             "details": self.details,
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
+        """Rebuild from `to_dict`."""
+        return cls(
+            model=values["model"],
+            service=ServiceTime.from_dict(values["service"]),
+            overheads=Overheads(**values["overheads"]),
+            profile=values["profile"],
+            shared_device=values["shared_device"],
+            warnings=tuple(values["warnings"]),
+            seconds=values["seconds"],
+            details=dict(values["details"]),
+        )
