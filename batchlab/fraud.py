@@ -76,9 +76,8 @@ def payments(count: int, seed: int = SEED) -> Payments:
     thief = random.random(count) < 0.06
     usual = random.lognormal(3.2, 0.6, count)
     over = random.lognormal(0.0, 0.5, count) * np.where(thief, random.lognormal(0.9, 0.6, count), 1)
-    hour = np.where(
-        thief & (random.random(count) < 0.5), random.uniform(0, 6, count), random.normal(14, 4.5, count) % 24
-    )
+    at_night = thief & (random.random(count) < 0.5)
+    hour = np.where(at_night, random.uniform(0, 6, count), random.normal(14, 4.5, count) % 24)
     since = random.exponential(np.where(thief, 40, 900), count)
     last_hour = random.poisson(np.where(thief, 2.0, 0.15), count)
     declined = random.poisson(np.where(thief, 0.9, 0.05), count)
@@ -183,7 +182,9 @@ def _make(path: Path) -> dict[str, float]:
     exam = payments(HELD_OUT, SEED + 1)
     answers = ranking.answers(path, {"payment": exam.numbers})
     ranking.agree(answers, perceptron.probabilities(made, _examples(exam)))
-    return ranking.score(exam.fraud, answers, exam.probability, PRECISION).to_dict()
+    found = ranking.score(exam.fraud, answers, exam.probability, PRECISION)
+    print(f"{NAME}: {found}", flush=True)
+    return found.to_dict()
 
 
 def _examples(made: Payments) -> "Examples":

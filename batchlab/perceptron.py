@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -132,7 +133,7 @@ def export(made: Perceptron, path: Path, *, numbers: str, fields: str = "", outp
         constants.append(numpy_helper.from_array(values.detach().numpy(), name))
         return name
 
-    def node(operator: str, inputs: list[str], result: str, **attributes: object) -> str:
+    def node(operator: str, inputs: list[str], result: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(operator, inputs, [result], **attributes))
         return result
 
