@@ -3,7 +3,7 @@
 After a change: ``python -m batchlab.repository`` renders them.
 """
 
-from batchlab import ads, fraud, text
+from batchlab import ads, fraud, text, tiers
 from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, TensorSpec
 from batchlab.profiles import emulated_config, load_profiles, synthetic_profile
 
@@ -63,6 +63,7 @@ def null() -> ModelConfig:
         inputs=(item,),
         outputs=(item,),
         instance_groups=ONE_ON_CPU,
+        parameters=tiers.COMPUTES_NOTHING,
     )
 
 

@@ -8,7 +8,7 @@ sending itself is done by Locust in processes of its own (`batchlab.fleet`), bec
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,6 +52,7 @@ def open_loop(
     timeout_s: float = TIMEOUT_S,
     max_lateness_ms: float = MAX_LATENESS_MS,
     max_connections: int = MAX_CONNECTIONS,
+    settings: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> Run:
     """Send every request of a schedule at its intended time and record what came back.
@@ -75,6 +76,7 @@ def open_loop(
         timeout_s: an attempt unanswered for so long is a failed sample.
         max_lateness_ms: bound on the P99 of the sender's own lateness, in ms.
         max_connections: most requests in flight at once.
+        settings: more to keep in the run's settings, such as the server's configuration.
         progress: show a bar with live P50 and P99.
 
     Returns:
@@ -96,7 +98,7 @@ def open_loop(
         max_lateness_ms=max_lateness_ms,
         max_connections=max_connections,
     )
-    return conduct([_recorder(server, model, traffic, warmup_s)], progress=progress)[0]
+    return conduct([_recorder(server, model, traffic, warmup_s, settings or {})], progress=progress)[0]
 
 
 def mixed(
@@ -127,10 +129,10 @@ def mixed(
     parts = {name: part if isinstance(part, Traffic) else Traffic(part) for name, part in traffic.items()}
     workers = sum(part.workers for part in parts.values())
     check(workers <= MAX_WORKERS, f"workers must be at most {MAX_WORKERS} in all, got {workers}.")
-    recorders = [
-        _recorder(server, part.model or name, part, warmup_s, name=name, beside=[key for key in parts if key != name])
-        for name, part in parts.items()
-    ]
+    recorders = []
+    for name, part in parts.items():
+        further = {"name": name, "beside": [other for other in parts if other != name]}
+        recorders.append(_recorder(server, part.model or name, part, warmup_s, further))
     return dict(zip(parts, conduct(recorders, progress=progress), strict=True))
 
 
@@ -205,9 +207,7 @@ def write_plan(server: "Server", model: str, arrivals: "Arrivals", path: Path | 
     return chosen
 
 
-def _recorder(
-    server: "Server", model: str, traffic: Traffic, warmup_s: float, name: str = "", beside: list[str] | None = None
-) -> Recorder:
+def _recorder(server: "Server", model: str, traffic: Traffic, warmup_s: float, further: dict[str, Any]) -> Recorder:
     """Return the recorder of an open loop, its schedule cut to the pace."""
     if pace() < 1:
         traffic, warmup_s = _cut(traffic, pace()), warmup_s * pace()
@@ -215,14 +215,14 @@ def _recorder(
     check(0 <= warmup_s <= seconds, f"warmup_s must lie in the {seconds:g} s, got {warmup_s}.")
     plan, columns = traffic.plan(server, model)
     settings = traffic.settings()
-    if beside:
-        settings |= {"name": name, "beside": beside}
+    taken = sorted(settings.keys() & further.keys())
+    check(not taken, f"settings must not hold {', '.join(taken)}: the run keeps its own. Choose other names.")
     return Recorder(
         server,
         plan,
         workers=traffic.workers,
         warmup_s=warmup_s,
-        settings=settings,
+        settings={**settings, **further},
         max_lateness_ms=traffic.max_lateness_ms,
         seed=traffic.arrivals.seed,
         columns=columns,

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
 MAX_CPU_SHARE = 0.9
 FLUSH_EVERY_S = 1.0
 GONE = "server gone"
+# How a reason begins that says nothing about the server's speed; every other one is a server beyond its capacity.
+BLAMELESS = ("The sender", "The server was gone")
 
 
 class LoadError(ValueError):
     """A load that makes no sense, or that the server refuses from the first request on."""
+
+
+def not_the_servers_fault(run: Run) -> str:
+    """Return why a run cannot tell whether its server was fast enough; "" for one that can.
+
+    A sender that was late or out of processor time says nothing about the server. A run in which nothing was answered,
+    or all connections were in use, is not valid either, but it does show a server beyond its capacity.
+    """
+    return next((reason for reason in run.invalid if reason.startswith(BLAMELESS)), "")
 
 
 def probe(plan: Plan) -> None:
@@ -143,9 +154,12 @@ class Recorder:
             ended: why the run ended before its plan did; empty where it did not.
         """
         assert self._writer is not None
-        run = self._writer.finish(server=self._activity(), partial=bool(ended), invalid=self.judge(ended))
-        run.settings["senders"] = self._reports
-        return run
+        return self._writer.finish(
+            server=self._activity(),
+            partial=bool(ended),
+            invalid=self.judge(ended),
+            settings={"senders": self._reports},
+        )
 
     def live(self) -> str:
         """Return the numbers so far in a few words, empty before the first answer."""

@@ -1,0 +1,174 @@
+"""What a model costs, as the twin needs it: the time of a batch by its size, and the fixed times around it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from batchlab.profiles import Profile
+
+MS_PER_S = 1000.0
+LARGEST_DIP = 0.05
+"""Published curves dip by up to 3 % from one size to the next; a larger dip is a mistake."""
+
+
+class ServiceError(ValueError):
+    """Service times or overheads that no server can have."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceTime:
+    """How long a batch keeps its device busy, by batch size.
+
+    Attributes:
+        batch_sizes: rising, from 1, shape ``(n,)``.
+        mean_ms: mean time of a batch of that size, shape ``(n,)``; linear between the sizes.
+        variation: coefficient of variation of the time of one batch (standard deviation over mean); drawn lognormal.
+        source: where the numbers come from, for captions.
+    """
+
+    batch_sizes: np.ndarray
+    mean_ms: np.ndarray
+    variation: float = 0.0
+    source: str = "given"
+
+    def __post_init__(self) -> None:
+        sizes, times = np.array(self.batch_sizes, dtype=int), np.array(self.mean_ms, dtype=float)
+        if sizes.ndim != 1 or len(sizes) == 0 or sizes.shape != times.shape:
+            raise ServiceError(f"{sizes.size} batch sizes and {times.size} service times. Give one time for each size.")
+        if sizes[0] != 1 or np.any(np.diff(sizes) <= 0):
+            raise ServiceError(f"Batch sizes {sizes.tolist()} must rise from 1. Sort them, and measure a batch of 1.")
+        if not np.all(np.isfinite(times) & (times > 0)):
+            raise ServiceError(f"Service times {times.tolist()} ms must be above 0.")
+        dips = np.flatnonzero(times[1:] < times[:-1] * (1 - LARGEST_DIP))
+        if len(dips):
+            i = dips[0]
+            raise ServiceError(
+                f"A batch of {sizes[i + 1]} takes {times[i + 1]:g} ms, less than the {times[i]:g} ms of a batch of "
+                f"{sizes[i]}: service times do not decrease. Measure both again."
+            )
+        if not 0 <= self.variation < 10:
+            raise ServiceError(f"A coefficient of variation is 0 or more (0.1 is usual), got {self.variation}.")
+        object.__setattr__(self, "batch_sizes", sizes)
+        object.__setattr__(self, "mean_ms", times)
+
+    @classmethod
+    def from_profile(cls, profile: Profile) -> "ServiceTime":
+        """Take a published curve as it is, without spread."""
+        return cls(profile.batch_sizes, profile.latencies_ms, source=profile.description)
+
+    @classmethod
+    def from_function(cls, batch_ms: Callable[[int], float], batch_sizes: Sequence[int]) -> "ServiceTime":
+        """Tabulate a formula, such as ``lambda b: 10 + b``, at these sizes."""
+        return cls(np.array(batch_sizes), np.array([batch_ms(int(size)) for size in batch_sizes]), source="a formula")
+
+    @property
+    def max_batch(self) -> int:
+        """The largest size about which anything is known."""
+        return int(self.batch_sizes[-1])
+
+    def table_ms(self, max_batch: int) -> np.ndarray:
+        """Return the time of each batch size from 0 (never used) to `max_batch`, shape ``(max_batch + 1,)``.
+
+        Raises:
+            ServiceError: `max_batch` lies beyond the largest known size.
+        """
+        if max_batch > self.max_batch:
+            raise ServiceError(
+                f"Service times are known up to batch {self.max_batch} ({self.source}), asked for {max_batch}. "
+                "Nothing is extrapolated: calibrate with larger batches, or lower the max batch."
+            )
+        return np.interp(np.arange(max_batch + 1), self.batch_sizes, self.mean_ms)
+
+    def latency_ms(self, batch: Any) -> Any:
+        """Return the mean time of a batch of this size, or of an array of sizes."""
+        return np.interp(batch, self.batch_sizes, self.mean_ms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-ready values."""
+        return {
+            "batch_sizes": self.batch_sizes.tolist(),
+            "mean_ms": self.mean_ms.tolist(),
+            "variation": self.variation,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True)
+class Overheads:
+    """The times around a batch, all in ms, as a calibration finds them.
+
+    Attributes:
+        send_ms: from the client's intended time to Triton's queue.
+        dispatch_ms: from the moment at which an instance takes a batch to the start of its device. An instance that
+            always has work loses it between any two batches; a second instance on the same device hides it.
+        dispatch_item_ms: what each item of the batch adds to that (requests are unpacked and packed one by one).
+        answer_ms: from the end of the device to the client.
+        jitter_ms: what varies of the way from the client to the queue: exponential, with this mean.
+        missed_wake: how often the batcher, told that an instance ends, looks before that instance counts as free, and
+            then sleeps on until the next request comes, or for 500 ms. Only where nothing is formed ahead (priority
+            levels, queue policies). A race in Triton: ``Payload::Execute`` tells the batcher before ``DequeuePayload``
+            counts the instance, in ``src/payload.cc`` and ``src/rate_limiter.cc``.
+    """
+
+    send_ms: float = 0.0
+    dispatch_ms: float = 0.0
+    dispatch_item_ms: float = 0.0
+    answer_ms: float = 0.0
+    jitter_ms: float = 0.0
+    missed_wake: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.missed_wake <= 1:
+            raise ServiceError(f"Overheads.missed_wake is {self.missed_wake}; a probability lies between 0 and 1.")
+        for name, value in self.__dict__.items():
+            if not (np.isfinite(value) and value >= 0):
+                raise ServiceError(f"Overheads.{name} is {value} ms; it is 0 or more.")
+
+    @property
+    def round_trip_ms(self) -> float:
+        """What a lone request pays beside its service."""
+        return self.send_ms + self.dispatch_ms + self.dispatch_item_ms + self.answer_ms
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What one short run on a server told: enough to build a twin of it.
+
+    Attributes:
+        model: the calibrated model.
+        service, overheads: the twin's terms.
+        profile: the profile that an emulated model plays, empty otherwise.
+        shared_device: instances compute one after another on one device, as an emulated accelerator's do.
+        warnings: reasons not to trust it, empty where there are none.
+        seconds: how long it took.
+        details: what was seen on the way, for the record.
+    """
+
+    model: str
+    service: ServiceTime
+    overheads: Overheads
+    profile: str = ""
+    shared_device: bool = False
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.warnings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-ready values."""
+        return {
+            "model": self.model,
+            "service": self.service.to_dict(),
+            "overheads": dict(self.overheads.__dict__),
+            "profile": self.profile,
+            "shared_device": self.shared_device,
+            "warnings": list(self.warnings),
+            "seconds": self.seconds,
+            "details": self.details,
+        }
