@@ -34,7 +34,9 @@ def choose(
                 request = requests[r]
                 after = request.follower
                 if kind == 0 and t > request.expiry_ns:
-                    expire(me, levels, queues, requests, m, level, before, r, t)
+                    expire(me, levels, queues, requests, m, level, before, r)
+                    if levels[m, level].delays_late == 0:
+                        me.queued_items -= request.items
                     r = after
                     continue
                 if held + count == 0:

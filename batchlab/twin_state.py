@@ -47,6 +47,8 @@ MODEL = np.dtype(
         ("next_preferred", "i8"),  # below so many queued items an arrival does not wake the batcher
         ("batcher", "i8"),  # ASLEEP or WANTS_SLOT
         ("wake_ns", "i8"),
+        ("since_ns", "i8"),  # when it fell asleep without work
+        ("refused", "i8"),  # requests refused, not yet told so
         ("ahead_head", "i8"),  # batches formed, no instance yet
         ("ahead_tail", "i8"),
         ("ahead", "i8"),
@@ -56,7 +58,7 @@ MODEL = np.dtype(
 )
 LEVEL = np.dtype([("max_queue", "i8"), ("delays_late", "i8")])
 QUEUE = np.dtype([("head", "i8"), ("tail", "i8"), ("count", "i8")])
-INSTANCE = np.dtype([("busy", "i8"), ("until_ns", "i8"), ("staged", "i8"), ("executions", "i8")])
+INSTANCE = np.dtype([("busy", "i8"), ("until_ns", "i8"), ("staged", "i8"), ("turn", "i8"), ("executions", "i8")])
 REQUEST = np.dtype(
     [
         ("arrival_ns", "i8"),  # at Triton's queue
@@ -101,7 +103,7 @@ class World(NamedTuple):
     instances: np.ndarray  # [model, instance] INSTANCE
     requests: np.ndarray  # [request] REQUEST, model after model, each in order of arrival
     batches: np.ndarray  # [batch] BATCH
-    made: np.ndarray  # [1] how many batches there are
+    made: np.ndarray  # [2] how many batches there are; how many turns the rate limiter has given
     preferred: np.ndarray  # [model, batch size] bool
     service_ns: np.ndarray  # [model, batch size] float
     needs: np.ndarray  # [model, resource]
@@ -120,7 +122,7 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
     models = models.copy()
     models["free"] = models["instances"]
     models["wake_ns"] = NEVER
-    for name in ("current", "ahead_head", "ahead_tail"):
+    for name in ("current", "ahead_head", "ahead_tail", "refused"):
         models[name] = NONE
     return World(
         models=models,
@@ -129,7 +131,7 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
         instances=instances,
         requests=requests,
         batches=np.zeros(len(requests) + count + 1, BATCH),
-        made=np.zeros(1, np.int64),
+        made=np.zeros(2, np.int64),
         device_free_ns=np.zeros(int(models["device"].max()) + 1, np.int64),
         **tables,
     )
