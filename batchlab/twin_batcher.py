@@ -70,7 +70,7 @@ def choose(
             me.saturated = 1
         if best + held >= me.max_batch:
             reason = FULL
-        elif reason != SHAPE:
+        elif not (stop and best == items):
             reason = PREFERRED
         return 0, best_count, reason
     if count == 0:

@@ -12,7 +12,7 @@ from numba import njit
 
 from batchlab.twin_batcher import US, choose, fill, join, merge_ahead, new_batch, ride
 from batchlab.twin_queue import compiled, enqueue, sweep_expired, tell_refused
-from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUNNING, WANTS_SLOT, World
+from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUNNING, WANTS_SLOT, World, lean
 
 NAP_NS = 500_000_000
 """How often the batcher looks anew, and sweeps expired requests, while no instance is free."""
@@ -23,6 +23,12 @@ END, ARRIVAL, WAKE = 0, 1, 2
 def run(w: World, seed: int) -> None:
     """Play every request of `w` to its end; what happened is written into its requests and batches."""
     np.random.seed(seed)
+    play(lean(w))
+
+
+@njit(cache=True)
+def play(w: World) -> None:
+    """Take one event after the other."""
     models, requests = w.models, w.requests
     count = len(models)
     for m in range(count):

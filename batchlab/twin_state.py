@@ -4,9 +4,13 @@ The twin's loop is compiled, and compiled code wants arrays. Each noun is one ar
 nanoseconds.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 NEVER = np.iinfo(np.int64).max
 NONE = -1
@@ -134,4 +138,35 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
         made=np.zeros(2, np.int64),
         device_free_ns=np.zeros(int(models["device"].max()) + 1, np.int64),
         **tables,
+    )
+
+
+@intrinsic
+def unowned(typing: Any, array: Any) -> Any:
+    """Return a view of an array that counts for nobody as holding it; the caller keeps the array."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        view = make_array(signature.return_type)(context, builder, args[0])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        return view._getvalue()
+
+    return array(array), build
+
+
+@njit(cache=True, forceinline=True)
+def lean(w: World) -> World:
+    """Return `w` as such views: compiled code counts an array's holders anew each time that one is named."""
+    return World(
+        unowned(w.models),
+        unowned(w.levels),
+        unowned(w.queues),
+        unowned(w.instances),
+        unowned(w.requests),
+        unowned(w.batches),
+        unowned(w.made),
+        unowned(w.preferred),
+        unowned(w.service_ns),
+        unowned(w.needs),
+        unowned(w.available),
+        unowned(w.device_free_ns),
     )
