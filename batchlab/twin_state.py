@@ -141,8 +141,7 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
     )
 
 
-@intrinsic
-def unowned(typing: Any, array: Any) -> Any:
+def _unowned(typing: Any, array: Any) -> Any:
     """Return a view of an array that counts for nobody as holding it; the caller keeps the array."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -151,6 +150,9 @@ def unowned(typing: Any, array: Any) -> Any:
         return view._getvalue()
 
     return array(array), build
+
+
+unowned: Any = intrinsic(_unowned)
 
 
 @njit(cache=True, forceinline=True)

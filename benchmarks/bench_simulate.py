@@ -67,16 +67,26 @@ def best(work: Callable[[], Any], rounds: int) -> float:
 
 
 def by_the_book(times_s: np.ndarray, largest: int) -> np.ndarray:
-    """Return when each request is answered by one server that takes all who wait, up to `largest`: SimPy's way."""
+    """Return when each request is answered by one server that takes all who wait, up to `largest`.
+
+    As in the examples of SimPy (bank, car wash): a source, a server, and a process for each customer, who queues and
+    waits for an event of its own.
+    """
     environment = simpy.Environment()
     waiting = simpy.Store(environment)
     done_s = np.zeros(len(times_s))
     service_s = (CURVE.table_ms(largest) / 1000).tolist()
 
+    def customer(i: int) -> Generator[simpy.Event, Any, None]:
+        answer = environment.event()
+        yield waiting.put(answer)
+        yield answer
+        done_s[i] = environment.now
+
     def source() -> Generator[simpy.Event, Any, None]:
         for i, at_s in enumerate(times_s.tolist()):
             yield environment.timeout(at_s - environment.now)
-            yield waiting.put(i)
+            environment.process(customer(i))
 
     def server() -> Generator[simpy.Event, Any, None]:
         while True:
@@ -84,7 +94,8 @@ def by_the_book(times_s: np.ndarray, largest: int) -> np.ndarray:
             while waiting.items and len(batch) < largest:
                 batch.append((yield waiting.get()))
             yield environment.timeout(service_s[len(batch)])
-            done_s[batch] = environment.now
+            for answer in batch:
+                answer.succeed()
 
     environment.process(source())
     environment.process(server())
