@@ -75,7 +75,7 @@ def load(
     from batchlab.load import closed_loop, open_loop, write_plan
 
     objective = None if slo_p99_ms is None else slo.Slo(p99_ms=slo_p99_ms)
-    traffic = None if clients is not None else _traffic(pattern, rate, seconds, burstiness, trace, seed)
+    traffic = None if clients is not None else traffic_of(pattern, rate, seconds, burstiness, trace, seed)
     triton = server.connect(url) if url else server.start([model])
     try:
         given: Any = None  # a trace with sizes says itself how large each request is
@@ -103,14 +103,14 @@ def load(
     if out:
         _keep(run, out)
     if as_json:
-        typer.echo(json.dumps(_numbers(run, slo_p99_ms, verdict), indent=2))
+        typer.echo(json.dumps(numbers_of(run, slo_p99_ms, verdict), indent=2))
     else:
-        _show(run, traffic, slo_p99_ms, verdict)
+        show_run(run, traffic, slo_p99_ms, verdict)
     if run.partial or not run.valid or (verdict is not None and not verdict.passed):
         raise typer.Exit(1)
 
 
-def _traffic(
+def traffic_of(
     pattern: Pattern, rate: float, seconds: float, burstiness: float, trace: Path | None, seed: int
 ) -> "Arrivals":
     from batchlab import arrivals
@@ -156,7 +156,7 @@ def _keep(run: "Run", out: Path) -> None:
     saved.replace(out)
 
 
-def _numbers(run: "Run", slo_ms: float | None, verdict: "Verdict | None") -> dict[str, Any]:
+def numbers_of(run: "Run", slo_ms: float | None, verdict: "Verdict | None") -> dict[str, Any]:
     import math
 
     import numpy as np
@@ -182,7 +182,7 @@ def _plain(value: Any, finite: Any) -> Any:
     return None if isinstance(value, float) and not finite(value) else value
 
 
-def _show(run: "Run", traffic: "Arrivals | None", slo_ms: float | None, verdict: "Verdict | None") -> None:
+def show_run(run: "Run", traffic: "Arrivals | None", slo_ms: float | None, verdict: "Verdict | None") -> None:
     import numpy as np
     from rich.console import Console
     from rich.markup import escape

@@ -191,6 +191,8 @@ class Client:
         tier = self.tier(model)
         if tier == "gpu" and self.embedded:
             kept["gpu"] = "; ".join(str(found) for found in gpu.gpus())
+        if tiers.computes_nothing(config):
+            kept |= tiers.COMPUTES_NOTHING
         return Provenance(
             tier=tier,
             model=model,

@@ -3,7 +3,7 @@
 After a change: ``python -m batchlab.repository`` renders them.
 """
 
-from batchlab import text
+from batchlab import text, tiers
 from batchlab.configuration import InstanceGroup, ModelConfig, TensorSpec
 from batchlab.profiles import emulated_config, load_profiles
 
@@ -45,6 +45,7 @@ def null() -> ModelConfig:
         inputs=(item,),
         outputs=(item,),
         instance_groups=ONE_ON_CPU,
+        parameters=tiers.COMPUTES_NOTHING,
     )
 
 

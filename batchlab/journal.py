@@ -1,8 +1,9 @@
 """Runs on disk: written as they come, loaded back whole or as far as they got.
 
 A run is one file of JSON lines. The first line is the header (provenance, kind, settings), every further line one
-sample, the last one the footer (server statistics, verdict on validity). A file without a footer belongs to a run
-that was cut off: it loads as far as it goes and is marked partial. A line that was cut in the middle is dropped.
+sample, the last one the footer (server statistics, verdict on validity, settings known only by then). A file without
+a footer belongs to a run that was cut off: it loads as far as it goes and is marked partial. A line that was cut in
+the middle is dropped.
 """
 
 import contextlib
@@ -88,13 +89,21 @@ class RunWriter:
             lines, self._pending = "\n".join(self._pending), []
             self._write_line(lines)
 
-    def finish(self, *, server: Activity | None = None, partial: bool = False, invalid: list[str] | None = None) -> Run:
-        """Write the footer and return the run."""
+    def finish(
+        self,
+        *,
+        server: Activity | None = None,
+        partial: bool = False,
+        invalid: list[str] | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> Run:
+        """Write the footer and return the run; `settings` are what was known only at the end, added to the plan's."""
         self.flush()
-        run = self._run
+        run, late = self._run, settings or {}
         run.samples = runfile.frame(self._rows, self.columns)
         run.server, run.partial, run.invalid = server, partial, invalid or []
-        self._write_line(runfile.footer_line(run))
+        run.settings = {**run.settings, **late}
+        self._write_line(runfile.footer_line(run, late))
         self.close()
         if not self.problem:
             run.run_id = self.path.stem

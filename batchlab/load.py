@@ -6,7 +6,7 @@ sending itself is done by Locust in processes of its own (`batchlab.fleet`), bec
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,7 @@ def open_loop(
     timeout_s: float = TIMEOUT_S,
     max_lateness_ms: float = MAX_LATENESS_MS,
     max_connections: int = MAX_CONNECTIONS,
+    settings: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> Run:
     """Send every request of a schedule at its intended time and record what came back.
@@ -53,6 +54,7 @@ def open_loop(
         timeout_s: a request unanswered for so long is a failed sample.
         max_lateness_ms: bound on the P99 of the sender's own lateness, in ms.
         max_connections: most requests in flight at once.
+        settings: more to keep in the run's settings, such as the server's configuration.
         progress: show a bar with live P50 and P99.
 
     Returns:
@@ -71,7 +73,7 @@ def open_loop(
     _check(0 <= warmup_s <= arrivals.seconds, f"warmup_s must lie in the {arrivals.seconds:g} s, got {warmup_s}.")
     # The times themselves are in the samples; the recipe says where they came from.
     recipe = {key: value for key, value in arrivals.to_dict().items() if key not in ("times_s", "sizes")}
-    settings = {
+    planned = {
         "arrivals": recipe,
         "rate_rps": arrivals.rate_rps,
         "requests": len(arrivals),
@@ -80,12 +82,14 @@ def open_loop(
         "timeout_s": timeout_s,
         "max_lateness_ms": max_lateness_ms,
     }
+    taken = sorted(planned.keys() & (settings or {}).keys())
+    _check(not taken, f"settings must not hold {', '.join(taken)}: the run keeps its own. Choose other names.")
     return Recorder(
         server,
         plan,
         workers=workers,
         warmup_s=warmup_s,
-        settings=settings,
+        settings={**planned, **(settings or {})},
         max_lateness_ms=max_lateness_ms,
         seed=arrivals.seed,
         body_sizes=sizes,

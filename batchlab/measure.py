@@ -139,13 +139,16 @@ class Run:
     @property
     def kept(self) -> pd.DataFrame:
         """The samples after the warm-up, failures included."""
+        if self.warmup_s <= 0:
+            return self.samples  # Nothing is meant to be sent before 0; a filter that keeps all is not free.
         return self.samples[self.samples["intended_s"] >= self.warmup_s]
 
     @property
     def answered(self) -> pd.DataFrame:
         """The samples after the warm-up that were answered without error."""
         kept = self.kept
-        return kept[kept["ok"].astype(bool)]
+        ok = kept["ok"].to_numpy(bool)
+        return kept if ok.all() else kept[ok]
 
     @property
     def latencies_ms(self) -> np.ndarray:
@@ -194,9 +197,9 @@ class Run:
         """Inferences (items) answered per second."""
         return _per_second(float(self.answered["batch_size"].sum()), self.duration_s)
 
-    def goodput_rps(self, slo_ms: float) -> float:
-        """Requests answered within `slo_ms`, per second."""
-        return _per_second(int((self.latencies_ms <= slo_ms).sum()), self.duration_s)
+    def goodput_rps(self, limit_ms: float) -> float:
+        """Requests answered within `limit_ms`, an SLO's limit, per second."""
+        return _per_second(int((self.latencies_ms <= limit_ms).sum()), self.duration_s)
 
     @property
     def errors(self) -> dict[str, int]:

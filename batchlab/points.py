@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from batchlab.slo import Slo
+from batchlab.measure import Run
+from batchlab.recording import not_the_servers_fault
+from batchlab.slo import Slo, verdict
 
 
 class PointError(ValueError):
@@ -48,6 +50,8 @@ class Point:
         purpose: ``"screen"`` (short, decides the bisection) or ``"confirm"`` (long enough for a verdict).
         outcome: the verdict's outcome; a screening run is too short to earn one and says so.
         run_id: the saved run.
+        valid: whether the run says anything about the server; not when its sender was late or out of processor time.
+        reason: why it is not valid.
     """
 
     knobs: Knobs
@@ -63,6 +67,33 @@ class Point:
     within_slo: bool
     outcome: str
     run_id: str
+    valid: bool = True
+    reason: str = ""
+
+    @classmethod
+    def of(cls, run: Run, slo: Slo, knobs: Knobs, rate_rps: float, *, seed: int, purpose: str) -> "Point":
+        """Return what a run says: its tail, whether that keeps the SLO, and whether it may be believed."""
+        answered = len(run.latencies_ms) > 0
+        tail_ms = run.percentile_ms(slo.percentile).value if answered else float("inf")
+        failed = sum(run.errors.values()) / max(len(run.kept), 1)
+        reason = not_the_servers_fault(run)
+        return cls(
+            knobs=knobs,
+            rate_rps=rate_rps,
+            seed=seed,
+            purpose=purpose,
+            requests=len(run.kept),
+            throughput_rps=run.throughput_rps,
+            goodput_rps=run.goodput_rps(slo.limit_ms),
+            p50_ms=run.percentile_ms(50).value if answered else float("inf"),
+            p99_ms=tail_ms,
+            mean_batch=run.server.mean_batch if run.server else float("nan"),
+            within_slo=bool(run.valid and tail_ms <= slo.limit_ms and failed <= 1 - slo.percentile / 100),
+            outcome=verdict(run, slo).outcome,
+            run_id=run.run_id,
+            valid=not reason,
+            reason=reason,
+        )
 
     def key(self) -> tuple[Any, ...]:
         """What makes this measurement the one that a resumed search looks for."""
@@ -88,6 +119,8 @@ class Search:
     Attributes:
         highest: per configuration the screening point of its highest rate within the SLO, None where none kept it.
         confirmed: the winner's confirming point with verdict PASS, None when nothing could be confirmed.
+        sender_limited: configurations whose highest rate the sender set and not the server, with the measurement that
+            could not be had; they may carry more.
         nearest: the point that came nearest to the limit, for the case that none kept it.
     """
 
@@ -96,11 +129,17 @@ class Search:
     points: list[Point] = field(default_factory=list)
     highest: dict[Knobs, Point | None] = field(default_factory=dict)
     confirmed: Point | None = None
+    sender_limited: dict[Knobs, Point] = field(default_factory=dict)
 
     @property
     def nearest(self) -> Point | None:
-        """The point with the lowest P99, whether or not it kept the SLO."""
-        return min(self.points, key=lambda point: point.p99_ms, default=None)
+        """The valid point with the lowest P99, whether or not it kept the SLO."""
+        return min((point for point in self.points if point.valid), key=lambda point: point.p99_ms, default=None)
+
+    @property
+    def ranked(self) -> list[Point]:
+        """The highest rate of each configuration that has one, best first."""
+        return sorted((point for point in self.highest.values() if point), key=lambda p: p.rate_rps, reverse=True)
 
     def table(self) -> pd.DataFrame:
         """Return one row per configuration, best first: its highest rate within the SLO and what it looked like."""
@@ -108,7 +147,7 @@ class Search:
         for knobs, point in self.highest.items():
             shown = point.to_dict() if point else {**asdict(knobs), "rate_rps": 0.0, "within_slo": False}
             rows.append(shown)
-        frame = pd.DataFrame(rows).drop(columns=["seed", "purpose", "outcome"], errors="ignore")
+        frame = pd.DataFrame(rows).drop(columns=["seed", "purpose", "outcome", "valid", "reason"], errors="ignore")
         return frame.sort_values("rate_rps", ascending=False, ignore_index=True)
 
     def all_points(self) -> pd.DataFrame:
@@ -120,18 +159,29 @@ class Search:
         return pareto(self.all_points())
 
     def __str__(self) -> str:
-        best = self.confirmed
+        return f"{self.model}: {self._outcome()}{self._doubt()}"
+
+    def _outcome(self) -> str:
+        best, near = self.confirmed, self.nearest
         if best:
             return (
-                f"{self.model}: {best.knobs} carries {best.rate_rps:.0f} requests/s at P99 {best.p99_ms:.0f} ms, "
-                f"{best.outcome} over {best.requests} requests; {len(self.points)} runs measured."
+                f"{best.knobs} carries {best.rate_rps:.0f} requests/s at P99 {best.p99_ms:.0f} ms, "
+                f"{best.outcome} over {best.requests} requests taken as independent; {len(self.points)} runs measured."
             )
-        near = self.nearest
         if near is None:
-            return f"{self.model}: nothing was measured."
+            return "nothing valid was measured." if self.points else "nothing was measured."
         return (
-            f"{self.model}: no configuration kept {self.slo}. Nearest: {near.knobs} at {near.rate_rps:.0f} requests/s "
+            f"no configuration kept {self.slo}. Nearest: {near.knobs} at {near.rate_rps:.0f} requests/s "
             f"with P99 {near.p99_ms:.0f} ms. Relax the limit, lower the load, or speed up the model."
+        )
+
+    def _doubt(self) -> str:
+        if not self.sender_limited:
+            return ""
+        knobs, point = next(iter(self.sender_limited.items()))
+        return (
+            f" In {len(self.sender_limited)} of {len(self.highest)} configurations the sender was the limit, not the "
+            f"server: they may carry more. First: {knobs} at {point.rate_rps:.0f} requests/s. {point.reason}"
         )
 
 

@@ -86,9 +86,16 @@ class Provenance:
         if self.tier not in TIERS:
             raise ValueError(f"tier {self.tier!r} is unknown; use one of {', '.join(TIERS)}.")
 
+    @property
+    def note(self) -> str:
+        """The tier in words; a null model, which computes nothing, is not called a real one."""
+        if self.details.get("computes") == "nothing":
+            return f"{self.tier}: no model computes, the time is the server's and the client's own"
+        return TIER_NOTES[self.tier]
+
     def caption(self) -> str:
         """One line for the foot of a figure: tier first, then what made the number."""
-        parts = [TIER_NOTES[self.tier], self.model]
+        parts = [self.note, self.model]
         if self.profile:
             parts.append(f"profile {self.profile}")
         parts += [self.server, str(self.machine)]

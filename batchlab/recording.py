@@ -31,11 +31,22 @@ TICK_S = 0.25
 FLUSH_EVERY_S = 1.0
 SHOW_EVERY_S = 0.5
 STOP_TIMEOUT_S = 4.0
+# How a reason begins that says nothing about the server's speed; every other one is a server beyond its capacity.
+BLAMELESS = ("The sender", "The server was gone")
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s{postfix}"
 
 
 class LoadError(ValueError):
     """A load that makes no sense, or that the server refuses from the first request on."""
+
+
+def not_the_servers_fault(run: Run) -> str:
+    """Return why a run cannot tell whether its server was fast enough; "" for one that can.
+
+    A sender that was late or out of processor time says nothing about the server. A run in which nothing was answered,
+    or all connections were in use, is not valid either, but it does show a server beyond its capacity.
+    """
+    return next((reason for reason in run.invalid if reason.startswith(BLAMELESS)), "")
 
 
 def probe(plan: Plan) -> None:
@@ -112,9 +123,12 @@ class Recorder:
             with self._bar() as bar:
                 self._follow(fleet, start, writer, bar)
             activity = self._activity()
-            run = writer.finish(server=activity, partial=bool(self._ended), invalid=self._judge())
-        run.settings["senders"] = self._reports
-        return run
+            return writer.finish(
+                server=activity,
+                partial=bool(self._ended),
+                invalid=self._judge(),
+                settings={"senders": self._reports},
+            )
 
     def _follow(self, fleet: Fleet, start: float, writer: RunWriter, bar: Any) -> None:
         warm, stop_at = self._warmup_s <= 0, float("inf")

@@ -6,7 +6,7 @@ The lines are strict JSON, which knows no NaN and no infinity: NaN is written as
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -42,10 +42,11 @@ def sample_line(values: Sequence[Any]) -> str:
     return _json(list(values))
 
 
-def footer_line(run: Run) -> str:
-    """Return the last line: what is known after the last sample."""
+def footer_line(run: Run, late: Mapping[str, Any] | None = None) -> str:
+    """Return the last line: what is known after the last sample; `late` are settings that the header lacks."""
     server = run.server.to_dict() if run.server else None
-    return _json({"partial": run.partial, "invalid": run.invalid, "server": server})
+    footer = {"partial": run.partial, "invalid": run.invalid, "server": server}
+    return _json({**footer, "settings": late} if late else footer)
 
 
 def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> pd.DataFrame:
@@ -125,6 +126,7 @@ def _close(run: Run, footer: dict[str, Any], number: int) -> None:
     try:
         run.server = Activity.from_dict(footer["server"]) if footer["server"] else None
         run.partial, run.invalid = bool(footer["partial"]), [str(reason) for reason in footer["invalid"]]
+        run.settings = {**run.settings, **footer.get("settings", {})}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _changed(number, f"the footer does not hold together ({error})") from error
 

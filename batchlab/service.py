@@ -1,6 +1,6 @@
 """What a model costs, as the twin needs it: the time of a batch by its size, and the fixed times around it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,11 @@ class ServiceTime:
             "source": self.source,
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ServiceTime":
+        """Rebuild from `to_dict`."""
+        return cls(values["batch_sizes"], values["mean_ms"], values["variation"], values["source"])
+
 
 @dataclass(frozen=True)
 class Overheads:
@@ -105,7 +110,11 @@ class Overheads:
             always has work loses it between any two batches; a second instance on the same device hides it.
         dispatch_item_ms: what each item of the batch adds to that (requests are unpacked and packed one by one).
         answer_ms: from the end of the device to the client.
-        jitter_ms: standard deviation of the way through client and server, drawn gamma.
+        jitter_ms: what varies of the way from the client to the queue: exponential, with this mean.
+        missed_wake: how often the batcher, told that an instance ends, looks before that instance counts as free, and
+            then sleeps on until the next request comes, or for 500 ms. Only where nothing is formed ahead (priority
+            levels, queue policies). A race in Triton: ``Payload::Execute`` tells the batcher before ``DequeuePayload``
+            counts the instance, in ``src/payload.cc`` and ``src/rate_limiter.cc``.
     """
 
     send_ms: float = 0.0
@@ -113,8 +122,11 @@ class Overheads:
     dispatch_item_ms: float = 0.0
     answer_ms: float = 0.0
     jitter_ms: float = 0.0
+    missed_wake: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.missed_wake <= 1:
+            raise ServiceError(f"Overheads.missed_wake is {self.missed_wake}; a probability lies between 0 and 1.")
         for name, value in self.__dict__.items():
             if not (np.isfinite(value) and value >= 0):
                 raise ServiceError(f"Overheads.{name} is {value} ms; it is 0 or more.")
@@ -133,6 +145,7 @@ class Calibration:
         model: the calibrated model.
         service, overheads: the twin's terms.
         profile: the profile that an emulated model plays, empty otherwise.
+        shared_device: instances compute one after another on one device, as an emulated accelerator's do.
         warnings: reasons not to trust it, empty where there are none.
         seconds: how long it took.
         details: what was seen on the way, for the record.
@@ -142,6 +155,7 @@ class Calibration:
     service: ServiceTime
     overheads: Overheads
     profile: str = ""
+    shared_device: bool = False
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
@@ -158,7 +172,22 @@ class Calibration:
             "service": self.service.to_dict(),
             "overheads": dict(self.overheads.__dict__),
             "profile": self.profile,
+            "shared_device": self.shared_device,
             "warnings": list(self.warnings),
             "seconds": self.seconds,
             "details": self.details,
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
+        """Rebuild from `to_dict`."""
+        return cls(
+            model=values["model"],
+            service=ServiceTime.from_dict(values["service"]),
+            overheads=Overheads(**values["overheads"]),
+            profile=values["profile"],
+            shared_device=values["shared_device"],
+            warnings=tuple(values["warnings"]),
+            seconds=values["seconds"],
+            details=dict(values["details"]),
+        )

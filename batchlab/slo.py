@@ -25,7 +25,6 @@ __all__ = [
     "SloError",
     "Verdict",
     "false_pass_rate",
-    "goodput_rps",
     "min_requests",
     "verdict",
     "verdicts_by_window",
@@ -80,11 +79,6 @@ class Slo:
         rows = run.kept
         latencies_ms = (rows["done_s"] - rows["intended_s"]).to_numpy(dtype=float) * 1000
         return ~(rows["ok"].to_numpy(dtype=bool) & (latencies_ms <= self.limit_ms))
-
-
-def goodput_rps(run: Run, slo: Slo) -> float:
-    """Return the requests answered within the SLO's limit, per second."""
-    return run.goodput_rps(slo.limit_ms)
 
 
 @dataclass(frozen=True)
@@ -180,6 +174,9 @@ class Verdict:
 def verdict(run: Run, slo: Slo, confidence: float = 0.99, *, looks: int = 1, correlated: bool = False) -> Verdict:
     """Judge a run by the rule of `batchlab.stopping`.
 
+    By default this is MLPerf's rule, which assumes that requests are independent. In a busy queue they are not, and a
+    PASS is then a good sign rather than a proof at the stated confidence; `correlated` makes it one.
+
     A run that is not valid, or was cut short (what was still in flight is missing, and it was the slow part), gets
     ``NOT VALID`` with the reason and no other outcome.
 
@@ -189,7 +186,8 @@ def verdict(run: Run, slo: Slo, confidence: float = 0.99, *, looks: int = 1, cor
         confidence: of a PASS and, separately, of a FAIL.
         looks: how often you plan to ask about this growing run, over all; each look then takes an equal share of the
             allowed error (Bonferroni).
-        correlated: count the requests as fewer by `clumping`, because neighbours in a queue share their fate.
+        correlated: count the requests as fewer by `clumping`, because neighbours in a queue share their fate. A PASS
+            then takes `clumping` times the requests: ten to twenty thousand at 80 % load.
 
     Raises:
         SloError: a confidence or a number of looks out of range.

@@ -5,10 +5,19 @@ from typing import Any
 
 from batchlab.provenance import Tier
 
+# How a model's configuration says that its answers cost no computing. Such a model is of the tier `cpu`, since its time
+# is measured on the processor and nothing of it is played back, but no caption may call it a real model.
+COMPUTES_NOTHING = {"computes": "nothing"}
+
 
 def parameters(config: dict[str, Any]) -> dict[str, str]:
     """Return a configuration's parameters as plain text values."""
     return {key: str(value.get("string_value", "")) for key, value in config.get("parameters", {}).items()}
+
+
+def computes_nothing(config: dict[str, Any]) -> bool:
+    """Return whether a model only gives back what it was sent, so that its time is that of the harness."""
+    return COMPUTES_NOTHING.items() <= parameters(config).items()
 
 
 def tier(config: dict[str, Any], embedded: bool, lookup: Callable[[str], dict[str, Any]]) -> Tier:

@@ -5,6 +5,9 @@ with short screening runs. Screening decides by the plain percentile and proves 
 with a run long enough for a verdict at the stated confidence; where the verdict is not PASS, the rate steps down and
 is confirmed anew, because the largest of several noisy measurements is more likely lucky than good.
 
+A run whose sender was late says nothing about the server. It is made again with the same traffic; where it stays so,
+the search goes on below that rate, and says that the sender was its limit and not the SLO.
+
 Every measurement is a saved run and one line in ``points.jsonl``. A tuner that is started again on the same folder
 reads them and measures only what is missing.
 """
@@ -20,13 +23,14 @@ from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run
 from batchlab.points import Knobs, Point, PointLog, Search
 from batchlab.repository import ModelConfig
-from batchlab.slo import Slo, min_requests, verdict
+from batchlab.slo import Slo, min_requests
 
 if TYPE_CHECKING:
     from batchlab.server import Server
 
 SAFE_SHARE = 1.3  # A confirmation run holds this many times the requests of the rule, to afford a few misses.
 STEP_DOWN = 0.95  # After a confirmation that did not pass.
+REPEATS = 2  # Of a run whose sender was late: most often something else was busy for a moment.
 
 Pattern = Callable[[float, float, int], Arrivals]
 """Makes traffic: (rate_rps, seconds, seed) -> Arrivals."""
@@ -81,6 +85,10 @@ class Tuner:
         folder: where ``points.jsonl`` is kept, so that a search can be resumed; None keeps it in memory.
         seed: of the traffic; each rate of a search sees the same seed, each confirmation another one.
         on_point: called with each new measurement, for a progress bar.
+
+    Attributes:
+        sender_limited: configurations whose highest rate the sender set and not the server, with the measurement that
+            could not be had.
     """
 
     def __init__(
@@ -100,71 +108,83 @@ class Tuner:
             raise TuneError(f"seconds = {seconds} must be positive and tolerance = {tolerance} between 0 and 1.")
         self.model, self.slo, self.drive, self.pattern = model, slo, drive, pattern
         self.seconds, self.tolerance, self.seed, self.on_point = seconds, tolerance, seed, on_point
+        self.sender_limited: dict[Knobs, Point] = {}
         self._log = PointLog(folder, {"model": model, "slo": str(slo), "seconds": seconds, "seed": seed})
 
+    @property
+    def points(self) -> list[Point]:
+        """Every measurement, in the order in which it was made."""
+        return list(self._log)
+
     def measure(self, knobs: Knobs, rate_rps: float, *, purpose: str = "screen", seed: int | None = None) -> Point:
-        """Measure one configuration at one rate, or return the measurement that an earlier search made."""
+        """Measure one configuration at one rate, or return the valid measurement that an earlier search made.
+
+        A run that is not valid is made again with the same traffic, up to `REPEATS` times; the last one counts.
+        """
         seed = self.seed if seed is None else seed
         known = self._log.find((knobs, round(rate_rps, 6), seed, purpose))
-        if known:
+        if known and known.valid:
             return known
         seconds = self.seconds
         if purpose == "confirm":
             seconds = max(seconds, SAFE_SHARE * min_requests(3, self.slo.percentile) / rate_rps)
-        run = self.drive(knobs, self.pattern(rate_rps, seconds, seed))
-        judged = verdict(run, self.slo)
-        answered = len(run.latencies_ms) > 0
-        tail_ms = run.percentile_ms(self.slo.percentile).value if answered else float("inf")
-        failed = sum(run.errors.values()) / max(len(run.kept), 1)
-        point = Point(
-            knobs=knobs,
-            rate_rps=rate_rps,
-            seed=seed,
-            purpose=purpose,
-            requests=len(run.kept),
-            throughput_rps=run.throughput_rps,
-            goodput_rps=run.goodput_rps(self.slo.limit_ms),
-            p50_ms=run.percentile_ms(50).value if answered else float("inf"),
-            p99_ms=tail_ms,
-            mean_batch=run.server.mean_batch if run.server else float("nan"),
-            within_slo=bool(run.valid and tail_ms <= self.slo.limit_ms and failed <= 1 - self.slo.percentile / 100),
-            outcome=judged.outcome,
-            run_id=run.run_id,
-        )
-        self._log.add(point)
-        self.on_point(point)
+        arrivals = self.pattern(rate_rps, seconds, seed)
+        for _ in range(1 + REPEATS):
+            point = Point.of(self.drive(knobs, arrivals), self.slo, knobs, rate_rps, seed=seed, purpose=purpose)
+            self._log.add(point)
+            self.on_point(point)
+            if point.valid:
+                break
         return point
 
     def highest_rate(self, knobs: Knobs, low_rps: float, high_rps: float) -> Point | None:
         """Bisect for the highest rate within the SLO between two rates; None when even `low_rps` breaks it.
+
+        A rate that could not be measured bounds the search from above, too, and the configuration is then noted in
+        `sender_limited`: the answer, None included, may be too low.
 
         Raises:
             TuneError: the bracket is empty or negative.
         """
         if not 0 < low_rps < high_rps:
             raise TuneError(f"No bracket: the rates {low_rps:g} and {high_rps:g} must be positive and rising.")
+        self.sender_limited.pop(knobs, None)
         best = self.measure(knobs, low_rps)
         if not best.within_slo:
+            self._note(best)
             return None
         top = self.measure(knobs, high_rps)
         if top.within_slo:
             return top
-        while high_rps - best.rate_rps > self.tolerance * high_rps:
-            middle = self.measure(knobs, (best.rate_rps + high_rps) / 2)
+        while top.rate_rps - best.rate_rps > self.tolerance * top.rate_rps:
+            middle = self.measure(knobs, (best.rate_rps + top.rate_rps) / 2)
             if middle.within_slo:
                 best = middle
             else:
-                high_rps = middle.rate_rps
+                top = middle
+        self._note(top)
         return best
 
-    def confirm(self, point: Point, tries: int = 4) -> Point | None:
-        """Prove a screening point with a long run and fresh traffic, stepping the rate down until it passes."""
+    def _note(self, end: Point) -> None:
+        """Remember that a search ended at a measurement that could not be had."""
+        if not end.valid:
+            self.sender_limited[end.knobs] = end
+
+    def confirm(self, point: Point, tries: int = 4, step_down: float = STEP_DOWN) -> Point | None:
+        """Confirm a screening point with a longer run and fresh traffic, stepping the rate down until it passes.
+
+        The verdict is the plain rule's, which takes requests as independent. Discounted (``correlated=True``), no run
+        of this length could pass at a load worth finding: at 80 % even one without a miss takes ten to twenty thousand
+        requests (simulated in tests/test_tune.py), ten times as many, for each try. Before you promise the winner's
+        rate to anybody, judge one long run of it by ``verdict(run, slo, correlated=True)``.
+        """
         rate_rps = point.rate_rps
         for attempt in range(tries):
             proof = self.measure(point.knobs, rate_rps, purpose="confirm", seed=self.seed + 1 + attempt)
             if proof.outcome == "PASS":
                 return proof
-            rate_rps *= STEP_DOWN
+            self._note(proof)
+            rate_rps *= step_down
         return None
 
     def search(self, configurations: Iterable[Knobs], low_rps: float, high_rps: float) -> Search:
@@ -174,15 +194,14 @@ class Tuner:
             found.highest[knobs] = self.highest_rate(knobs, low_rps, high_rps)
         if not found.highest:
             raise TuneError("The grid is empty: there is no configuration to measure.")
-        ranked = sorted((p for p in found.highest.values() if p), key=lambda p: p.rate_rps, reverse=True)
-        for candidate in ranked:
+        for candidate in found.ranked:
             # A runner-up is worth its proof only while it could still beat what is proven.
             if found.confirmed and candidate.rate_rps <= found.confirmed.rate_rps:
                 break
             proof = self.confirm(candidate)
             if proof and (found.confirmed is None or proof.rate_rps > found.confirmed.rate_rps):
                 found.confirmed = proof
-        found.points = list(self._log)
+        found.points, found.sender_limited = self.points, dict(self.sender_limited)
         return found
 
 
@@ -211,9 +230,8 @@ def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: i
         if current != [knobs]:
             server.load(model, configured(original, knobs))
             current[:] = [knobs]
-        run = open_loop(server, model, arrivals, inputs=inputs, workers=workers, progress=False)
-        run.settings["knobs"] = asdict(knobs)
-        return run
+        settings = {"knobs": asdict(knobs)}
+        return open_loop(server, model, arrivals, inputs=inputs, workers=workers, settings=settings, progress=False)
 
     return drive
 

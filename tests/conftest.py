@@ -1,9 +1,11 @@
-"""What the tests share: a home of their own, one embedded Triton for all tests that need one, and small models."""
+"""What the tests share: a home of their own, one embedded Triton, and a project with the sample lab."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sample_lab import FIXTURES
 
 from batchlab import server
 from batchlab.server import Server
@@ -34,3 +36,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh BATCHLAB_HOME."""
     monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with the sample lab as its only source."""
+    shutil.copytree(FIXTURES / "solutions", tmp_path / "solutions")
+    return tmp_path

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from batchlab import workspace
+from batchlab import committed, workspace
 from batchlab.repository import DynamicBatching, InstanceGroup, ModelConfig, TensorSpec
 
 ITEM = TensorSpec("item", "INT32", (1,))
@@ -20,7 +20,7 @@ def put(repository: Path, config: ModelConfig) -> Path:
 
 def put_null(repository: Path, name: str = "null") -> ModelConfig:
     """Copy the project's null model under a name."""
-    config = ModelConfig(name, "python", max_batch_size=128, inputs=(ITEM,), outputs=(ITEM,), instance_groups=ONE_CPU)
+    config = committed.null().replace(name=name)
     version = put(repository, config)
     shutil.copy(workspace.repository_dir() / "null" / "1" / "model.py", version)
     return config

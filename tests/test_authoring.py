@@ -9,34 +9,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from sample_lab import NAME, SOURCE, edited
 
 from batchlab import authoring, course, execution
 from batchlab.authoring import AuthoringError
 from batchlab.source import read
 
-FIXTURES = Path(__file__).parent / "fixtures"
-NAME = "90_try_everything"
-SOURCE = FIXTURES / "solutions" / f"{NAME}.py"
 BUILD = "import sys, pathlib; from batchlab import authoring; p = pathlib.Path(sys.argv[1]); "
 BUILD += (
     "print(authoring.render(authoring.build_lab(p)) + authoring.render(authoring.build_solution(p, execute=False)))"
 )
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A project with the fixture lab as its only source."""
-    shutil.copytree(FIXTURES / "solutions", tmp_path / "solutions")
-    return tmp_path
-
-
-def edited(root: Path, old: str, new: str) -> Path:
-    """Return the fixture's source with one change; the change must be one."""
-    path = root / "solutions" / SOURCE.name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    return path
 
 
 def test_a_lab_holds_no_solution_and_every_point() -> None:

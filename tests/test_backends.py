@@ -230,15 +230,17 @@ def test_session_options_follow_the_native_names(monkeypatch: pytest.MonkeyPatch
 
 
 def vision(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str], tmp_path: Path) -> tuple[Any, dict[str, str]]:
-    """The torchvision backend with a model of one convolution in ResNet-50's place."""
+    """The torchvision backend with a body of one convolution in ResNet-50's place."""
     import torch
+
+    from batchlab.resnet import ResNet50
 
     stand_in: Any = ModuleType("batchlab.vision")
 
     def torch_model(_weights: Path | None) -> Any:
         torch.manual_seed(1)
         pool, flat = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
-        return torch.nn.Sequential(torch.nn.Conv2d(3, 1000, 1), pool, flat)
+        return ResNet50(torch.nn.Sequential(torch.nn.Conv2d(3, 1000, 1), pool, flat))
 
     stand_in.torch_model = torch_model
     monkeypatch.setitem(sys.modules, "batchlab.vision", stand_in)
@@ -261,8 +263,9 @@ def test_torch_scores_images_in_one_batch(monkeypatch: pytest.MonkeyPatch, tmp_p
     first, second = model.execute([{"image": images[:2]}, {"image": images[2:]}])
     assert first.outputs["scores"].shape == (2, 1000)
     assert second.outputs["scores"].dtype == np.float32
-    weight, bias = (value.detach().numpy() for value in model.model[0].parameters())
-    mean = (images[2].reshape(-1, 3).mean(0) - module.MEAN) / module.DEVIATION
+    weight, bias = (value.detach().numpy() for value in model.model.body[0].parameters())
+    # Normalised once, as ImageNet's weights want it: not twice, by the backend and by the network.
+    mean = (images[2].reshape(-1, 3).mean(0) / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     assert second.outputs["scores"][0] == pytest.approx(weight[:, :, 0, 0] @ mean + bias, abs=1e-3)
 
 

@@ -161,6 +161,8 @@ def test_provenance_tells_tier_and_profile(served: Server, monkeypatch: pytest.M
     assert told.server == f"Triton {served.version} (embedded)"
     assert told.details["note"] == "x"
     assert served.provenance("null").tier == served.tier("null") == "cpu"
+    assert "no model computes" in served.provenance("null").caption()
+    assert "no model computes" not in told.caption()
     assert "pace" not in told.details
     monkeypatch.setenv("BATCHLAB_PACE", "0.2")
     assert served.provenance("null").details["pace"] == "0.2"

@@ -72,6 +72,17 @@ def test_a_loaded_run_saved_again_is_the_same_file():
     assert writer.path.read_bytes() == before
 
 
+def test_settings_known_only_at_the_end_come_back_too():
+    with RunWriter(origin(), "open_loop", settings={"rate_rps": 10.0}) as writer:
+        writer.add(*SAMPLES[0])
+        run = writer.finish(settings={"senders": [{"cpu_share": 0.25}]})
+    both = {"rate_rps": 10.0, "senders": [{"cpu_share": 0.25}]}
+    assert run.settings == journal.load(run.run_id).settings == both
+    # A run that was loaded is saved with them, too.
+    journal.save(journal.load(run.run_id))
+    assert journal.load(run.run_id).settings == both
+
+
 def test_extra_columns():
     with RunWriter(origin(), "open_loop", extra_columns=("device_ms",)) as writer:
         writer.add(0.0, 0.0, 0.1, 1, True, "", 9.5)

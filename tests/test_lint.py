@@ -1,40 +1,13 @@
 """The authoring contract: each breach is named with its place."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
+from sample_lab import NAME, SOURCE, edited, problems
 
 from batchlab import authoring, lint
-from batchlab.authoring import AuthoringError
 from batchlab.source import read
-
-FIXTURES = Path(__file__).parent / "fixtures"
-NAME = "90_try_everything"
-SOURCE = FIXTURES / "solutions" / f"{NAME}.py"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A project with the fixture lab as its only source."""
-    shutil.copytree(FIXTURES / "solutions", tmp_path / "solutions")
-    return tmp_path
-
-
-def edited(root: Path, old: str, new: str) -> Path:
-    """Return the fixture's source with one change."""
-    path = root / "solutions" / SOURCE.name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    return path
-
-
-def problems(path: Path) -> str:
-    with pytest.raises(AuthoringError) as caught:
-        authoring.build_lab(path)
-    return str(caught.value)
 
 
 def warnings_of(path: Path) -> str:

@@ -245,6 +245,18 @@ def test_pace_shortens_a_run_and_is_told(monkeypatch):
     assert cut.settings["arrivals"]["name"] == "clip"
 
 
+def test_a_saved_run_knows_its_senders_and_what_the_caller_wanted_kept():
+    with FakeServer() as server:
+        run = send(server, schedule(np.arange(10) * 0.01), workers=2, settings={"knobs": {"max_batch_size": 8}})
+        with pytest.raises(LoadError, match="settings must not hold rate_rps"):
+            send(server, schedule([0.0]), settings={"rate_rps": 7})
+    kept = journal.load(run.run_id).settings
+    assert kept == run.settings
+    assert kept["knobs"] == {"max_batch_size": 8}
+    assert len(kept["senders"]) == 2
+    assert all(report["cpu_share"] >= 0 for report in kept["senders"])
+
+
 def test_a_run_says_how_to_make_its_schedule_again():
     arrivals = poisson(50, 0.5, seed=4)
     with FakeServer() as server:

@@ -44,6 +44,13 @@ def test_the_caption_begins_with_the_tier(tier):
     assert TIER_NOTES[tier].startswith(tier)
 
 
+def test_a_null_model_is_not_called_a_real_one():
+    caption = made(tier="cpu", details={"computes": "nothing"}).caption()
+    assert caption.startswith("cpu: no model computes")
+    assert "real model" in made(tier="cpu").caption()
+    assert "real model" not in caption
+
+
 def test_the_caption_says_all_of_it():
     caption = made(date="2026-11-24T10:00:00+00:00").caption()
     for part in ("| m |", "profile p", "triton", "a processor, 2 cores, 8 GiB", "seed 3", "2026-11-24"):

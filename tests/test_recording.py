@@ -1,11 +1,14 @@
 """What a recorder concludes from reports, without sending anything; the sending is in test_load."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_server import MODEL, FakeServer
 
+from batchlab.measure import COLUMNS, Run
 from batchlab.plan import Body, Plan
-from batchlab.recording import LoadError, Recorder, probe
+from batchlab.provenance import Provenance
+from batchlab.recording import LoadError, Recorder, not_the_servers_fault, probe
 
 FINE = {"reason": "", "cpu_share": 0.2, "waited_for_core_s": 0.5, "capped": 0, "max_connections": 9}
 
@@ -39,6 +42,26 @@ def test_a_punctual_sender_with_time_to_spare_is_valid():
 def test_each_reason_has_its_numbers_and_its_remedy(facts, words):
     reasons = judged(**facts)
     assert any(all(word in reason for word in words) for reason in reasons), reasons
+
+
+@pytest.mark.parametrize(
+    ("facts", "says_nothing"),
+    [
+        ({}, False),
+        ({"lateness_ms": 6.0}, True),
+        ({"cpu_share": 0.93}, True),
+        ({"samples": 3}, True),
+        ({"ended": "server gone: Connection refused"}, True),
+        ({"capped": 3}, False),
+        ({"samples": 1, "ended": "interrupted"}, False),
+        ({"capped": 3, "lateness_ms": 6.0}, True),
+    ],
+)
+def test_a_run_that_says_nothing_about_its_server_is_told_from_one_of_a_server_beyond_its_capacity(facts, says_nothing):
+    reasons = judged(**facts)
+    run = Run(pd.DataFrame(columns=COLUMNS), Provenance("simulated", "m", "s"), "open_loop", invalid=reasons)
+    assert not_the_servers_fault(run) == next((reason for reason in reasons if says_nothing), "")
+    assert run.valid == (not facts)
 
 
 def test_lateness_is_no_reason_in_a_closed_loop():

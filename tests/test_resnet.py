@@ -85,6 +85,22 @@ def test_normalised_floats_are_taken_as_they_are():
         assert torch.allclose(network(pixels), network(normalised), atol=1e-4)
 
 
+def test_images_are_normalised_in_single_precision_for_a_body_of_half():
+    class Body(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, image):
+            return image
+
+    made = resnet.ResNet50(Body())
+    pixels = torch.from_numpy(vision.images(2))
+    single = made(pixels)
+    made.body.half()
+    assert torch.equal(made(pixels), single.half())
+
+
 def test_weights_are_read_from_a_file(tmp_path):
     torch.save(models.resnet50(weights=None).state_dict(), tmp_path / "weights.pt")
     wanted = torch.load(tmp_path / "weights.pt", weights_only=True)["fc.weight"]

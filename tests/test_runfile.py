@@ -99,6 +99,7 @@ def test_a_run_without_samples():
         ("", "neither a sample nor a footer"),
         ('{"partial": false}', "footer does not hold together"),
         ('{"partial": false, "invalid": [], "server": {"a": 1}}', "footer does not hold together"),
+        ('{"partial": false, "invalid": [], "server": null, "settings": 5}', "footer does not hold together"),
     ],
 )
 def test_a_line_that_was_changed_is_named(line, said):

@@ -1,10 +1,11 @@
 """A model's tier, read from its configuration."""
 
+import json
 from typing import Any
 
 import pytest
 
-from batchlab import tiers
+from batchlab import committed, tiers
 
 GPU = {"instance_group": [{"kind": "KIND_GPU"}]}
 CPU = {"instance_group": [{"kind": "KIND_CPU"}]}
@@ -32,6 +33,13 @@ STEPS = {
 )
 def test_tier(config: dict[str, Any], embedded: bool, expected: str) -> None:
     assert tiers.tier(config, embedded, STEPS.__getitem__) == expected
+
+
+def test_the_null_model_computes_nothing_and_the_others_do():
+    nothing = {
+        config.name for config in committed.configurations() if tiers.computes_nothing(json.loads(config.to_json()))
+    }
+    assert nothing == {"null"}
 
 
 @pytest.mark.parametrize(("embedded", "expected"), [(False, "gpu"), (True, "cpu")])

@@ -1,20 +1,28 @@
 """The tuner against a machine whose highest rate is known exactly."""
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from fake_server import MODEL, FakeServer
+from queues import queue_latencies
 
-from batchlab import arrivals
+from batchlab import arrivals, journal
 from batchlab.measure import Run
 from batchlab.points import Knobs, PointError, PointLog, pareto
 from batchlab.provenance import Provenance
 from batchlab.repository import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
-from batchlab.slo import Slo
-from batchlab.tune import TuneError, Tuner, configured, grid
+from batchlab.slo import Slo, min_requests, verdict
+from batchlab.tune import SAFE_SHARE, TuneError, Tuner, configured, drive_server, grid
 
 SLO = Slo(percentile=99, limit_ms=100)
+
+
+def run_of(times_s: np.ndarray, latency_s: float | np.ndarray) -> Run:
+    samples = pd.DataFrame({"intended_s": times_s, "sent_s": times_s, "done_s": times_s + latency_s, "batch_size": 1})
+    return Run(samples.assign(ok=True, error=""), Provenance("simulated", "machine", "none"), "simulated")
 
 
 class Machine:
@@ -30,11 +38,7 @@ class Machine:
         rate_rps = float(schedule.rate_rps)
         self.calls.append((knobs, rate_rps))
         latency_s = 0.05 if rate_rps <= self.limit_rps(knobs) else 0.5
-        times_s = np.asarray(schedule.times_s)
-        samples = pd.DataFrame(
-            {"intended_s": times_s, "sent_s": times_s, "done_s": times_s + latency_s, "batch_size": 1}
-        ).assign(ok=True, error="")
-        return Run(samples, Provenance("simulated", "machine", "none"), "simulated")
+        return run_of(np.asarray(schedule.times_s), latency_s)
 
 
 def pattern(rate_rps: float, seconds: float, seed: int) -> arrivals.Arrivals:
@@ -124,6 +128,110 @@ def test_a_killed_search_resumes_without_measuring_twice(tmp_path):
     assert all(json.loads(line) for line in (tmp_path / "points.jsonl").read_text().splitlines())
 
 
+def test_why_a_confirmation_is_not_judged_as_correlated():
+    """M/D/1 at 80 % load without a single miss: the discounted rule passes no run of a confirmation's length."""
+
+    def passed(requests: int, streams: int) -> float:
+        latencies_s = queue_latencies(0.8, requests, streams, 31) / 1000
+        limit = Slo(percentile=99, limit_ms=float(latencies_s.max() * 2000))
+        times_s = np.arange(requests) * 1.25e-3
+        verdicts = [
+            verdict(run_of(times_s, stream), limit, correlated=True).outcome == "PASS" for stream in latencies_s.T
+        ]
+        return float(np.mean(verdicts))
+
+    assert passed(int(SAFE_SHARE * min_requests(3)), 100) < 0.02
+    assert passed(5_000, 50) < 0.2
+    assert passed(20_000, 25) > 0.8
+
+
+class Strained(Machine):
+    """A `Machine` whose sender is late above a rate: always, or in the first runs only."""
+
+    def __init__(self, late_above_rps: float, times: float = float("inf")) -> None:
+        super().__init__()
+        self.late_above_rps, self.times = late_above_rps, times
+
+    def __call__(self, knobs, schedule):
+        run = super().__call__(knobs, schedule)
+        if schedule.rate_rps > self.late_above_rps and self.times > 0:
+            self.times -= 1
+            run.invalid = ["The sender was late: P99 of its lateness is 8.0 ms, the bound 5 ms."]
+        return run
+
+
+def test_a_sender_that_was_late_for_a_moment_changes_nothing():
+    strained, calm, knobs = Strained(300, times=2), Machine(), Knobs(32, 0)
+    search = tuner(strained)
+    assert search.highest_rate(knobs, 10, 1000).rate_rps == tuner(calm).highest_rate(knobs, 10, 1000).rate_rps
+    assert len(strained.calls) == len(calm.calls) + 2
+    assert strained.calls[1] == strained.calls[2] == strained.calls[3]
+    assert search.sender_limited == {}
+
+
+def test_a_sender_that_stays_late_is_not_called_a_broken_slo():
+    strained, knobs = Strained(300), Knobs(32, 0)  # The machine itself carries 420.
+    found = tuner(strained).search([knobs], 10, 400)
+    assert 0.96 * 300 <= found.highest[knobs].rate_rps <= 300
+    limit = found.sender_limited[knobs]
+    assert 300 < limit.rate_rps < 1.03 * 300
+    assert not limit.valid
+    assert found.confirmed.rate_rps == found.highest[knobs].rate_rps
+    assert "the sender was the limit, not the server: they may carry more" in str(found)
+    assert "P99 of its lateness is 8.0 ms" in str(found)
+
+
+def test_a_late_sender_above_the_servers_own_limit_does_not_matter():
+    search, knobs = tuner(Strained(600)), Knobs(32, 0)
+    assert search.highest_rate(knobs, 10, 1000).rate_rps == pytest.approx(420, rel=0.03)
+    assert search.sender_limited == {}
+
+
+def test_a_sender_that_is_late_at_every_rate_proves_nothing():
+    found = tuner(Strained(0)).search([Knobs(8, 0)], 10, 100)
+    assert found.confirmed is None
+    assert found.nearest is None
+    assert "nothing valid was measured" in str(found)
+    assert "no configuration kept" not in str(found)
+    assert "In 1 of 1 configurations the sender was the limit" in str(found)
+
+
+def test_a_server_beyond_its_capacity_breaks_the_slo_though_its_run_is_not_valid():
+    class Flooded(Machine):
+        def __call__(self, knobs, schedule):
+            run = super().__call__(knobs, schedule)
+            if schedule.rate_rps > self.limit_rps(knobs):
+                run.invalid = ["70 requests were not sent because 2000 were in flight already: the server is far ..."]
+            return run
+
+    flooded, knobs = Flooded(), Knobs(8, 0)
+    search = tuner(flooded)
+    assert search.highest_rate(knobs, 10, 1000).rate_rps == pytest.approx(180, rel=0.03)
+    assert len(flooded.calls) == len(set(flooded.calls))
+    assert search.sender_limited == {}
+
+
+def test_a_resumed_search_measures_anew_what_was_not_valid(tmp_path):
+    knobs = Knobs(8, 0)
+    tuner(Strained(100), tmp_path).measure(knobs, 120)
+    again = Machine()
+    assert tuner(again, tmp_path).measure(knobs, 120).valid
+    assert len(again.calls) == 1
+    tuner(again, tmp_path).measure(knobs, 120)
+    assert len(again.calls) == 1
+
+
+def test_lines_of_an_older_log_are_valid(tmp_path):
+    path = tmp_path / "points.jsonl"
+    tuner(Machine(), tmp_path).measure(Knobs(8, 0), 120)
+    search, point = map(json.loads, path.read_text().splitlines())
+    del point["valid"], point["reason"]
+    path.write_text(json.dumps(search) + "\n" + json.dumps(point) + "\n")
+    again = Machine()
+    assert tuner(again, tmp_path).measure(Knobs(8, 0), 120).valid
+    assert again.calls == []
+
+
 def test_a_folder_of_another_search_is_refused(tmp_path):
     PointLog(tmp_path, {"model": "a"})
     with pytest.raises(PointError, match="another search"):
@@ -159,3 +267,23 @@ def test_configured_changes_the_knobs_and_nothing_else():
     assert after.instance_groups == (InstanceGroup(count=2, kind="KIND_CPU"),)
     assert after.parameters == before.parameters
     assert configured(before, Knobs(32, 0, batching=False)).dynamic_batching is None
+
+
+def test_a_saved_run_knows_its_knobs(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path))
+
+    class Reloaded(FakeServer):
+        loads: ClassVar[list] = []
+
+        def config(self, model):
+            return ModelConfig(name=model, backend="python", max_batch_size=8)
+
+        def load(self, model, config):
+            self.loads.append(config.max_batch_size)
+
+    knobs = [Knobs(4, 2000), Knobs(4, 2000), Knobs(8, 0)]
+    with Reloaded() as server:
+        drive = drive_server(server, MODEL)
+        runs = [drive(chosen, pattern(100, 0.1, 0)) for chosen in knobs]
+    assert server.loads == [4, 8]  # A reload only where the knobs change.
+    assert [Knobs(**journal.load(run.run_id).settings["knobs"]) for run in runs] == knobs

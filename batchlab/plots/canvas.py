@@ -14,7 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from batchlab.plots.palette import FAINT, INK, readable
-from batchlab.provenance import TIER_NOTES, Provenance
+from batchlab.provenance import Provenance
 
 STYLE = Path(__file__).parents[1] / "batchlab.mplstyle"
 CAPTION_POINTS = 6.5
@@ -73,7 +73,7 @@ def source_line(provenances: Iterable[Provenance]) -> str:
         return next(iter(unique), "")
     found = list(unique.values())
     parts = [
-        " + ".join(_once(TIER_NOTES[p.tier] for p in found)),
+        " + ".join(_once(p.note for p in found)),
         ", ".join(_once(p.model for p in found)),
         ", ".join(_once(f"profile {p.profile}" for p in found if p.profile)),
         ", ".join(_once(p.server for p in found)),

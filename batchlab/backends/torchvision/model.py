@@ -1,7 +1,8 @@
 """ResNet-50 in PyTorch: a Python-based Triton backend that puts the model on an NVIDIA GPU without Docker.
 
-Takes ``image`` UINT8 [224, 224, 3], gives ``scores`` FP32 [1000], as the ONNX model `resnet50` does; the image is
-normalised on the device. Parameters of the model's configuration:
+Takes ``image`` UINT8 [224, 224, 3], gives ``scores`` FP32 [1000], as the ONNX model `resnet50` does. It serves the
+network that `batchlab.vision.torch_model` makes, which normalises the images itself, on the device. Parameters of the
+model's configuration:
 
 * ``precision``: ``fp32`` (default) or ``fp16``;
 * ``device``: ``cpu`` computes on the processor, for tests without a GPU.
@@ -15,11 +16,6 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-
-# ImageNet's mean and deviation per channel, of values from 0 to 255.
-# Source: torchvision, transforms of ResNet50_Weights.IMAGENET1K_V1.
-MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 
 class TritonPythonModel:
@@ -39,13 +35,11 @@ class TritonPythonModel:
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         self.torch = torch
         self.device = torch.device(chosen_device(args, parameters, torch))
-        self.dtype = chosen_precision(parameters, torch, self.device)
+        dtype = chosen_precision(parameters, torch, self.device)
         weights = Path(args["model_repository"]) / args["model_version"] / "weights.pt"
         model = torch_model(weights if weights.is_file() else None)
-        self.model = model.eval().to(self.device, self.dtype, memory_format=torch.channels_last)
-        self.mean, self.deviation = (
-            torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, DEVIATION)
-        )
+        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model.body.to(dtype)
         self._scores(np.zeros((1, 224, 224, 3), np.uint8))
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -62,10 +56,8 @@ class TritonPythonModel:
     def _scores(self, images: np.ndarray) -> np.ndarray:
         torch = self.torch
         with torch.inference_mode():
-            # The bytes travel as they are; a channels-last view of them needs no copy.
-            batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
-            batch = (batch.float() - self.mean) / self.deviation
-            scores = self.model(batch.to(self.dtype, memory_format=torch.channels_last))
+            # The bytes travel as they are; the network normalises them and takes them channels-last, without a copy.
+            scores = self.model(torch.from_numpy(images).to(self.device))
             # Copying to the host waits for the device: the time Triton measures is the whole computing.
             return scores.float().cpu().numpy()
 
