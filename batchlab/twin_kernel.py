@@ -5,11 +5,13 @@ Source: ``Enqueue``, ``BatcherThread`` and ``WaitForPayloadSlotAvailable`` in ``
 triton-inference-server/core, as of 2.51.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from batchlab import twin_cache
 from batchlab.twin_batcher import US, choose, fill, join, merge_ahead, new_batch, ride
 from batchlab.twin_queue import compiled, enqueue, sweep_expired, tell_refused
 from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUNNING, WANTS_SLOT, World, lean
@@ -17,6 +19,7 @@ from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUN
 NAP_NS = 500_000_000
 """How often the batcher looks anew, and sweeps expired requests, while no instance is free."""
 END, ARRIVAL, WAKE = 0, 1, 2
+twin_cache.forget_stale(Path(__file__).parent)
 
 
 @njit(cache=True)
