@@ -11,14 +11,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import brentq
 from tqdm.auto import tqdm
 
-from batchlab import arrivals, simulate, twin
 from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
 from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run
-from batchlab.rungs import read
+from batchlab.rungs import missed, read
+from batchlab.schedule import Arrivals
 from batchlab.service import Calibration
 from batchlab.statistics import Snapshot
 
@@ -26,10 +25,9 @@ if TYPE_CHECKING:
     from batchlab.server import Server
 
 WARMUP_S = 0.3
-SMALL_BATCH = 4
+WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
-MISS_LOAD, MISS_RPS, MISS_S = 0.7, 300.0, 4.0
-MOST_MISSED = 0.9
+CLUMP, CLUMP_CYCLES, LEAST_APART_MS, MISS_S = 4, 12, 50.0, 6.0
 POLL_S = 0.04
 
 
@@ -74,6 +72,8 @@ def calibrate(
     runs: dict[int, Run] = {}
     try:
         server.load(model, probed(original, largest))
+        # The first batches of a freshly loaded model are slow, and belong in no curve.
+        closed_loop(server, model, clients=2 * largest, seconds=WARM_S, warmup_s=0.0, inputs=inputs, progress=False)
         # The lone client comes twice: a machine that has changed in between is not to be trusted.
         plan = [1, *(2 * size for size in sizes), 1]
         for i, clients in enumerate(tqdm(plan, desc=f"calibrate {model}", unit="rung", disable=not progress)):
@@ -92,39 +92,28 @@ def calibrate(
                 raise CalibrateError(f"{model} answered nothing to {clients} waiting client(s): {problem}")
             runs[-1 if i + 1 == len(plan) else clients] = run
         found = read(model, runs, spread, device, profile=original.parameters.get("profile", ""))
-        missed = missed_wake(server, original, found, inputs) if original.max_batch_size else 0.0
+        share = missed_wake(server, original, found, inputs) if original.max_batch_size else 0.0
     finally:
         server.load(model, original)
-    overheads = dataclasses.replace(found.overheads, missed_wake=missed)
+    overheads = dataclasses.replace(found.overheads, missed_wake=share)
     return dataclasses.replace(found, overheads=overheads, seconds=time.monotonic() - began)
 
 
 def missed_wake(server: "Server", config: ModelConfig, found: Calibration, inputs: Any = None) -> float:
-    """Return how often the batcher misses that an instance became free: what explains the mean of one short run.
+    """Return how often the batcher misses that an instance became free, counted in one short run.
 
-    Small batches and a limit on the queue, so that Triton forms nothing ahead; the twin, given the same schedule, is
-    asked which probability gives the latency that was seen.
+    Single requests in clumps of `CLUMP`, far apart, with a limit on the queue, so that Triton forms nothing ahead: a
+    miss then costs the next request the wait for another clump, which cannot be overlooked.
     """
     policy = QueuePolicy(max_queue_size=NO_REAL_LIMIT)
-    small = probed(config, min(SMALL_BATCH, int(found.service.max_batch)))
-    small = small.replace(dynamic_batching=DynamicBatching(default_queue_policy=policy))
-    model_twin = twin.of(small, found)
-    schedule = arrivals.poisson(min(MISS_LOAD * model_twin.capacity_rps(), MISS_RPS), MISS_S, 1)
-    server.load(config.name, small)
-    seen = open_loop(server, config.name, schedule, inputs=inputs, progress=False)
-    if not len(seen.latencies_ms):
-        return 0.0
-
-    def excess_ms(probability: float) -> float:
-        guess = dataclasses.replace(model_twin, overheads=dataclasses.replace(found.overheads, missed_wake=probability))
-        runs = [simulate.simulate(guess, schedule, seed=seed) for seed in range(5)]
-        return float(np.mean([run.mean_latency_ms for run in runs])) - seen.mean_latency_ms
-
-    if excess_ms(0.0) >= 0:
-        return 0.0
-    if excess_ms(MOST_MISSED) <= 0:
-        return MOST_MISSED
-    return float(brentq(excess_ms, 0.0, MOST_MISSED, xtol=0.01))
+    single = probed(config, 1).replace(dynamic_batching=DynamicBatching(default_queue_policy=policy))
+    overheads = found.overheads
+    cycle_ms = float(found.service.latency_ms(1)) + overheads.dispatch_ms + overheads.dispatch_item_ms
+    apart_s = max(CLUMP_CYCLES * cycle_ms, LEAST_APART_MS) / 1e3
+    times = np.repeat(np.arange(0.1, MISS_S, apart_s), CLUMP)
+    server.load(config.name, single)
+    seen = open_loop(server, config.name, Arrivals(times, MISS_S + 0.1, "clumps"), inputs=inputs, progress=False)
+    return missed(seen, cycle_ms) if len(seen.latencies_ms) > CLUMP else 0.0
 
 
 def probed(config: ModelConfig, max_batch_size: int) -> ModelConfig:

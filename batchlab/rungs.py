@@ -12,6 +12,10 @@ from batchlab.service import Calibration, Overheads, ServiceTime
 WIDE = 0.3
 """A service time that varies by more than this is no property of the model: something else runs on the machine."""
 DRIFT = 0.15
+FEWEST_GLIMPSES = 5
+LATE_CYCLES = 1.6
+NOT_YET_MS = 2.0
+"""A request sent that shortly before an end may not have been in the queue yet."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +113,36 @@ def rung(clients: int, run: Run) -> Rung:
 def variation(spread: list[tuple[int, int, float]]) -> float:
     """Return the coefficient of variation of one batch's time, from the means of a few batches each.
 
-    The mean of n batches varies by 1/n of what one varies by; glimpses of one size are compared with each other.
+    The mean of n batches varies by 1/n of what one varies by; glimpses of one size are compared with each other. The
+    width of their middle 68 % stands for two standard deviations, so that one hiccup of the machine says nothing.
     """
-    parts, weights = [], []
+    parts = []
     for size in {size for size, _, _ in spread}:
         glimpses = [(count, ms) for other, count, ms in spread if other == size]
-        if len(glimpses) < 5:
-            continue
-        counts, means = np.array(glimpses).T
-        centre = np.average(means, weights=counts)
-        parts.append(float(np.mean(counts * (means - centre) ** 2) / centre**2))
-        weights.append(len(glimpses))
-    return float(np.sqrt(np.average(parts, weights=weights))) if parts else 0.0
+        if len(glimpses) >= FEWEST_GLIMPSES:
+            counts, means = np.array(glimpses).T
+            centre = np.median(means)
+            parts.append(np.sqrt(counts) * (means / centre - 1))
+    if not parts:
+        return 0.0
+    low, high = np.percentile(np.concatenate(parts), [16, 84])
+    return float((high - low) / 2)
+
+
+def missed(run: Run, cycle_ms: float) -> float:
+    """Return how often work waited at the end of a batch of one, and was not taken up at once.
+
+    Args:
+        run: requests that one instance answers one by one, with nothing formed ahead.
+        cycle_ms: the time from one end to the next where work is taken up at once.
+    """
+    rows = run.answered
+    done = np.sort(rows["done_s"].to_numpy(float))
+    sent = np.sort(rows["sent_s"].to_numpy(float))
+    # At the k-th end more than k requests had been sent: at least one was waiting.
+    waiting = np.searchsorted(sent, done[:-1] - NOT_YET_MS / 1e3) > np.arange(1, len(done))
+    late = np.diff(done) * 1e3 > LATE_CYCLES * cycle_ms
+    return float((late & waiting).sum() / max(waiting.sum(), 1))
 
 
 def doubts(

@@ -105,8 +105,11 @@ def replay(
         # Batches that were merged into others, or never begun, have no instance.
         mine = np.flatnonzero((made["model"] == i) & (made["instance"] != NONE))
         requests = played.requests[ends[i] - len(parts[i]) : ends[i]]
-        run = _run(stream, requests, made[mine], seed, warmup_s, dict(resources or {}))
-        found[names[i]] = Replay(run, mine, made[mine])
+        # One model's batches mostly lie side by side: a view then, not a copy.
+        beside = len(mine) > 0 and mine[-1] - mine[0] + 1 == len(mine)
+        done = made[mine[0] : mine[-1] + 1] if beside else made[mine]
+        run = _run(stream, requests, done, seed, warmup_s, dict(resources or {}))
+        found[names[i]] = Replay(run, mine, done)
     return found
 
 
@@ -118,8 +121,11 @@ def _run(
         requests = requests[np.argsort(requests["place"])]
     ok = requests["status"] == ANSWERED
     error = np.full(len(ok), "", dtype=object)
-    for code, text in ERRORS.items():
-        error[requests["status"] == code] = text
+    answered = requests
+    if not ok.all():
+        answered = requests[ok]
+        for code, text in ERRORS.items():
+            error[requests["status"] == code] = text
     columns = {
         "intended_s": times,
         "sent_s": times,
@@ -148,7 +154,7 @@ def _run(
         ),
         "simulated",
         warmup_s=warmup_s,
-        server=_activity(model, requests[ok], int((~ok).sum()), made),
+        server=_activity(model, answered, len(requests) - len(answered), made),
         settings={
             "arrivals": stream.arrivals.to_dict() if stream.arrivals.name != "given" else {"name": "given"},
             "config": model.config.to_json(),

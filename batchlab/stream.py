@@ -90,7 +90,8 @@ def _column(model: Twin, name: str, value: Any, count: int, low: int, high: int)
     values = np.asarray(value, dtype=np.int64)
     if values.ndim and values.shape != (count,):
         raise SimulateError(f"{model.name}: {count} requests need one {name} or as many, got {values.size}.")
-    wrong = values[(values < low) | (values > high)] if values.ndim else values[None][(values < low) | (values > high)]
+    each = np.atleast_1d(values)
+    wrong = each[(each < low) | (each > high)]
     if wrong.size:
         raise SimulateError(f"{model.name}: {name} {wrong[0]} is out of range; it lies between {low} and {high}.")
     return np.broadcast_to(values, (count,))

@@ -34,7 +34,9 @@ def choose(
                 request = requests[r]
                 after = request.follower
                 if kind == 0 and t > request.expiry_ns:
-                    expire(me, levels, queues, requests, m, level, before, r, t)
+                    expire(me, levels, queues, requests, m, level, before, r)
+                    if levels[m, level].delays_late == 0:
+                        me.queued_items -= request.items
                     r = after
                     continue
                 if held + count == 0:
@@ -68,7 +70,7 @@ def choose(
             me.saturated = 1
         if best + held >= me.max_batch:
             reason = FULL
-        elif reason != SHAPE:
+        elif not (stop and best == items):
             reason = PREFERRED
         return 0, best_count, reason
     if count == 0:

@@ -5,40 +5,51 @@ Source: ``Enqueue``, ``BatcherThread`` and ``WaitForPayloadSlotAvailable`` in ``
 triton-inference-server/core, as of 2.51.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from batchlab.twin_batcher import choose, fill, join, merge_ahead, new_batch, ride
-from batchlab.twin_queue import compiled, enqueue, sweep_expired
-from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUNNING, WANTS_SLOT, World
+from batchlab import twin_cache
+from batchlab.twin_batcher import US, choose, fill, join, merge_ahead, new_batch, ride
+from batchlab.twin_queue import compiled, enqueue, sweep_expired, tell_refused
+from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUNNING, WANTS_SLOT, World, lean
 
 NAP_NS = 500_000_000
 """How often the batcher looks anew, and sweeps expired requests, while no instance is free."""
 END, ARRIVAL, WAKE = 0, 1, 2
+twin_cache.forget_stale(Path(__file__).parent)
 
 
 @njit(cache=True)
 def run(w: World, seed: int) -> None:
     """Play every request of `w` to its end; what happened is written into its requests and batches."""
     np.random.seed(seed)
+    play(lean(w))
+
+
+@njit(cache=True)
+def play(w: World) -> None:
+    """Take one event after the other."""
     models, requests = w.models, w.requests
     count = len(models)
     for m in range(count):
         new_batch(models[m], w.batches, w.made, m)
     while True:
         t, what, at, i = NEVER, NONE, 0, 0
+        # A moment's order: what ends comes first, so that a new request finds the instance free.
         for m in range(count):
-            me = models[m]
-            # A moment's order: what ends comes first, so that a new request finds the instance free.
-            for k in range(me.instances):
+            for k in range(models[m].instances):
                 if w.instances[m, k].until_ns < t:
                     t, what, at, i = w.instances[m, k].until_ns, END, m, k
+        for m in range(count):
+            me = models[m]
             if me.following < me.last and requests[me.following].arrival_ns < t:
                 t, what, at = requests[me.following].arrival_ns, ARRIVAL, m
-            if me.wake_ns < t:
-                t, what, at = me.wake_ns, WAKE, m
+        for m in range(count):
+            if models[m].wake_ns < t:
+                t, what, at = models[m].wake_ns, WAKE, m
         if what == NONE:
             return
         me = models[at]
@@ -55,6 +66,9 @@ def run(w: World, seed: int) -> None:
                 stale = me.saturated or w.batches[me.current].state == RUNNING
                 enough = stale or me.same_shape or me.queued_items >= me.next_preferred
                 look = taken and enough and slot(w, at)
+                if taken and not look and me.wake_ns == NEVER:
+                    # It sleeps in naps, and sees at the end of one what nobody woke it for.
+                    me.wake_ns = me.since_ns + max(-((me.since_ns - t) // NAP_NS), 1) * NAP_NS
         elif what == END:
             end(w, at, i, t)
             look = me.batching and (me.batcher == ASLEEP or slot(w, at))
@@ -62,6 +76,9 @@ def run(w: World, seed: int) -> None:
                 look = np.random.random() >= me.missed_wake
         elif me.batcher == WANTS_SLOT:
             sweep_expired(me, w.levels, w.queues, requests, at, t)
+            look = me.queued > 0
+            if not look:
+                me.wake_ns, me.since_ns = NEVER, t
         if look:
             batch(w, at, t)
 
@@ -80,6 +97,7 @@ def slot(w: World, m: int) -> bool:
 def batch(w: World, m: int, t: int) -> None:
     """Let the batcher thread look at its queue until it has nothing more to do."""
     me = w.models[m]
+    tell_refused(me, w.requests, t)
     while True:
         if not me.batching:
             if w.batches[me.current].items > 0:
@@ -90,19 +108,25 @@ def batch(w: World, m: int, t: int) -> None:
             new_batch(me, w.batches, w.made, m)
             me.next_preferred = 0
         if me.queued == 0:
-            me.batcher, me.wake_ns = ASLEEP, NEVER
+            me.batcher, me.wake_ns, me.since_ns = ASLEEP, NEVER, t
             return
         if not slot(w, m):
             me.batcher, me.wake_ns = WANTS_SLOT, t + NAP_NS
             return
         wait_ns, count, reason = choose(me, w.levels, w.queues, w.requests, w.batches, w.preferred, m, t)
         if wait_ns > 0:
-            me.batcher, me.wake_ns = ASLEEP, t + wait_ns
+            # A thread's timer rings late, never early: what expires at that moment has expired when it looks.
+            me.batcher, me.wake_ns = ASLEEP, t + wait_ns + US
             return
         if count > 0:
             fill(me, w.queues, w.requests, w.batches, m, count, reason)
             if w.batches[me.current].state == EMPTY:
                 hand_over(w, m, t)
+        tell_refused(me, w.requests, t)
+        if count == 0 and me.queued > 0 and me.saturated == 0:
+            # The next has another shape than the batch that waits for its instance: until it is gone, nothing to do.
+            me.batcher, me.wake_ns, me.since_ns = ASLEEP, NEVER, t
+            return
 
 
 @compiled
@@ -198,6 +222,8 @@ def stage(w: World, m: int, t: int) -> None:
         if chosen == NONE:
             return
         w.instances[m, chosen].staged = first_ahead(me, w.batches)
+        w.instances[m, chosen].turn = w.made[1]
+        w.made[1] += 1
         me.staged += 1
         allocate(w, t)
 
@@ -206,14 +232,16 @@ def stage(w: World, m: int, t: int) -> None:
 def allocate(w: World, t: int) -> None:
     """Run the staged pair of lowest score, executions so far times weight, if its resources are there.
 
-    Only that one is looked at: a pair that could run waits behind one that cannot (head-of-line).
+    Only that one is looked at: a pair that could run waits behind one that cannot (head-of-line). Of two alike the
+    first staged goes first.
     """
-    model, chosen, least = NONE, NONE, NEVER
+    model, chosen, least, turn = NONE, NONE, NEVER, NEVER
     for m in range(len(w.models)):
         for i in range(w.models[m].instances):
-            score = w.instances[m, i].executions * w.models[m].weight
-            if w.instances[m, i].staged != NONE and score < least:
-                model, chosen, least = m, i, score
+            instance = w.instances[m, i]
+            score = instance.executions * w.models[m].weight
+            if instance.staged != NONE and (score < least or (score == least and instance.turn < turn)):
+                model, chosen, least, turn = m, i, score, instance.turn
     if model == NONE:
         return
     for k in range(len(w.available)):

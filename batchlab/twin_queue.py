@@ -44,6 +44,8 @@ def enqueue(me: Any, levels: Any, queues: Any, requests: Any, m: int, r: int) ->
     request = requests[r]
     level = request.level
     limit = levels[m, level].max_queue
+    # Counted before it is refused, and never taken back: so it is in Triton.
+    me.queued_items += request.items
     if limit > 0 and queues[m, level, 0].count + queues[m, level, 1].count >= limit:
         request.status = QUEUE_FULL
         request.start_ns = request.arrival_ns
@@ -51,28 +53,38 @@ def enqueue(me: Any, levels: Any, queues: Any, requests: Any, m: int, r: int) ->
         return False
     push(queues[m, level, 0], requests, r)
     me.queued += 1
-    me.queued_items += request.items
     return True
 
 
 @njit(cache=True)
-def expire(me: Any, levels: Any, queues: Any, requests: Any, m: int, level: int, before: int, r: int, t: int) -> None:
+def expire(me: Any, levels: Any, queues: Any, requests: Any, m: int, level: int, before: int, r: int) -> None:
     """Refuse a request that waited too long, or let it wait behind the others, as its level's policy says."""
     cut(queues[m, level, 0], requests, before, r)
     if levels[m, level].delays_late:
         push(queues[m, level, 1], requests, r)
         return
-    request = requests[r]
     me.queued -= 1
-    me.queued_items -= request.items
-    request.status = EXPIRED
-    request.start_ns = t
-    request.done_ns = t + me.answer_ns
+    requests[r].follower = me.refused
+    me.refused = r
+
+
+@njit(cache=True)
+def tell_refused(me: Any, requests: Any, t: int) -> None:
+    """Answer the refused requests; Triton does so only when its batcher has slept out the wait it had decided on."""
+    while me.refused != NONE:
+        request = requests[me.refused]
+        me.refused = request.follower
+        request.status = EXPIRED
+        request.start_ns = t
+        request.done_ns = t + me.answer_ns
 
 
 @njit(cache=True)
 def sweep_expired(me: Any, levels: Any, queues: Any, requests: Any, m: int, t: int) -> None:
-    """Refuse what has expired, as Triton does every 500 ms while it waits for a free instance."""
+    """Refuse what has expired, as Triton does every 500 ms while it waits for a free instance.
+
+    It forgets to take them off its count of queued items.
+    """
     for level in range(levels.shape[1]):
         if levels[m, level].delays_late:
             continue
@@ -80,7 +92,8 @@ def sweep_expired(me: Any, levels: Any, queues: Any, requests: Any, m: int, t: i
         while r != NONE:
             after = requests[r].follower
             if t > requests[r].expiry_ns:
-                expire(me, levels, queues, requests, m, level, before, r, t)
+                expire(me, levels, queues, requests, m, level, before, r)
             else:
                 before = r
             r = after
+    tell_refused(me, requests, t)

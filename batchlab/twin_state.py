@@ -4,9 +4,13 @@ The twin's loop is compiled, and compiled code wants arrays. Each noun is one ar
 nanoseconds.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 NEVER = np.iinfo(np.int64).max
 NONE = -1
@@ -48,6 +52,8 @@ MODEL = np.dtype(
         ("next_preferred", "i8"),  # below so many queued items an arrival does not wake the batcher
         ("batcher", "i8"),  # ASLEEP or WANTS_SLOT
         ("wake_ns", "i8"),
+        ("since_ns", "i8"),  # when it fell asleep without work
+        ("refused", "i8"),  # requests refused, not yet told so
         ("ahead_head", "i8"),  # batches formed, no instance yet
         ("ahead_tail", "i8"),
         ("ahead", "i8"),
@@ -57,7 +63,7 @@ MODEL = np.dtype(
 )
 LEVEL = np.dtype([("max_queue", "i8"), ("delays_late", "i8")])
 QUEUE = np.dtype([("head", "i8"), ("tail", "i8"), ("count", "i8")])
-INSTANCE = np.dtype([("busy", "i8"), ("until_ns", "i8"), ("staged", "i8"), ("executions", "i8")])
+INSTANCE = np.dtype([("busy", "i8"), ("until_ns", "i8"), ("staged", "i8"), ("turn", "i8"), ("executions", "i8")])
 REQUEST = np.dtype(
     [
         ("arrival_ns", "i8"),  # at Triton's queue
@@ -102,7 +108,7 @@ class World(NamedTuple):
     instances: np.ndarray  # [model, instance] INSTANCE
     requests: np.ndarray  # [request] REQUEST, model after model, each in order of arrival
     batches: np.ndarray  # [batch] BATCH
-    made: np.ndarray  # [1] how many batches there are
+    made: np.ndarray  # [2] how many batches there are; how many turns the rate limiter has given
     preferred: np.ndarray  # [model, batch size] bool
     service_ns: np.ndarray  # [model, batch size] float
     needs: np.ndarray  # [model, resource]
@@ -121,7 +127,7 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
     models = models.copy()
     models["free"] = models["instances"]
     models["wake_ns"] = NEVER
-    for name in ("current", "ahead_head", "ahead_tail"):
+    for name in ("current", "ahead_head", "ahead_tail", "refused"):
         models[name] = NONE
     return World(
         models=models,
@@ -130,7 +136,40 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
         instances=instances,
         requests=requests,
         batches=np.zeros(len(requests) + count + 1, BATCH),
-        made=np.zeros(1, np.int64),
+        made=np.zeros(2, np.int64),
         device_free_ns=np.zeros(int(models["device"].max()) + 1, np.int64),
         **tables,
+    )
+
+
+def _unowned(typing: Any, array: Any) -> Any:
+    """Return a view of an array that counts for nobody as holding it; the caller keeps the array."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        view = make_array(signature.return_type)(context, builder, args[0])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        return view._getvalue()
+
+    return array(array), build
+
+
+unowned: Any = intrinsic(_unowned)
+
+
+@njit(cache=True, forceinline=True)
+def lean(w: World) -> World:
+    """Return `w` as such views: compiled code counts an array's holders anew each time that one is named."""
+    return World(
+        unowned(w.models),
+        unowned(w.levels),
+        unowned(w.queues),
+        unowned(w.instances),
+        unowned(w.requests),
+        unowned(w.batches),
+        unowned(w.made),
+        unowned(w.preferred),
+        unowned(w.service_ns),
+        unowned(w.needs),
+        unowned(w.available),
+        unowned(w.device_free_ns),
     )

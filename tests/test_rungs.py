@@ -83,5 +83,26 @@ def test_the_mean_of_a_few_batches_tells_how_one_varies() -> None:
     assert rungs.variation(glimpses) == pytest.approx(0.2, rel=0.05)
 
 
+def test_one_hiccup_says_nothing() -> None:
+    glimpses = [(8, 1, 20.0 + 0.01 * (i % 3)) for i in range(30)] + [(8, 1, 2000.0)]
+    assert rungs.variation(glimpses) < 0.01
+
+
+def test_missed_wakes_are_counted() -> None:
+    # Clumps of four, 10 ms each; in every second clump the third one is taken up 60 ms late.
+    sent = np.repeat(np.arange(10) * 0.2, 4)
+    done = np.concatenate(
+        [
+            start + np.array([10, 20, 90 if i % 2 else 30, 100 if i % 2 else 40]) / 1e3
+            for i, start in enumerate(sent[::4])
+        ]
+    )
+    samples = pd.DataFrame(
+        {"intended_s": sent, "sent_s": sent, "done_s": done, "batch_size": 1, "ok": True, "error": ""}
+    )
+    run = Run(samples, Provenance("cpu", "m", "none"), "open_loop")
+    assert rungs.missed(run, 10.0) == pytest.approx(5 / 30)
+
+
 def test_too_few_glimpses_say_nothing() -> None:
     assert rungs.variation([(8, 1, 20.0), (8, 1, 25.0)]) == 0.0
