@@ -103,6 +103,7 @@ class LoadPanel:
         for written in self._names:
             written.set_fontsize(9)
             halo(written)
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         ax.set(xlabel="latency (ms, log scale)", ylabel="share of the requests")
 
@@ -111,6 +112,7 @@ class LoadPanel:
         edges = np.arange(0.5, largest + 1)
         self._counts = ax.stairs(np.zeros(largest), edges, fill=True, color=COLOURS["compute"])
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         ax.set(xlabel="batch size (items)", ylabel="share of the batches", xlim=(0, largest + 1))
 
