@@ -133,6 +133,7 @@ class Calibration:
         model: the calibrated model.
         service, overheads: the twin's terms.
         profile: the profile that an emulated model plays, empty otherwise.
+        shared_device: instances compute one after another on one device, as an emulated accelerator's do.
         warnings: reasons not to trust it, empty where there are none.
         seconds: how long it took.
         details: what was seen on the way, for the record.
@@ -142,6 +143,7 @@ class Calibration:
     service: ServiceTime
     overheads: Overheads
     profile: str = ""
+    shared_device: bool = False
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
@@ -158,6 +160,7 @@ class Calibration:
             "service": self.service.to_dict(),
             "overheads": dict(self.overheads.__dict__),
             "profile": self.profile,
+            "shared_device": self.shared_device,
             "warnings": list(self.warnings),
             "seconds": self.seconds,
             "details": self.details,

@@ -112,7 +112,7 @@ def model(
         raise TwinError(f"A wait is 0 ms or more, got max_delay_ms={max_delay_ms}, timeout_ms={timeout_ms}.")
     if isinstance(service, Calibration):
         overheads = overheads or service.overheads
-        name = name or service.model
+        name, shared = name or service.model, service.shared_device
         service = service.service
     if isinstance(service, Profile):
         name = name or service.name
@@ -141,6 +141,25 @@ def model(
         instance_groups=(InstanceGroup(count=instances, kind="KIND_CPU"),),
     )
     return Twin(config, service, overheads or Overheads(), device, shared, same_shape)
+
+
+def of(config: ModelConfig, calibration: Calibration) -> Twin:
+    """Return the twin of a configuration of a calibrated model, such as ``server.config(model)``.
+
+    Raises:
+        TwinError: the calibration is of another model.
+    """
+    if config.name != calibration.model:
+        raise TwinError(f"The calibration is of {calibration.model!r}, the configuration of {config.name!r}.")
+    varies = any(-1 in tensor.dims for tensor in config.inputs)
+    return Twin(
+        config,
+        calibration.service,
+        calibration.overheads,
+        device=config.parameters.get("device", ""),
+        shared=calibration.shared_device,
+        same_shape=varies,
+    )
 
 
 def world(models: Sequence[Twin], parts: Sequence[np.ndarray], resources: Mapping[str, int] | None = None) -> World:
