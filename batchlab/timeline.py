@@ -36,8 +36,8 @@ class Window:
     """A short part of a simulated run. Times are in ms from its start.
 
     Attributes:
-        requests: one row per request that arrives in it, in order: ``arrival_ms``, ``start_ms`` (on the device),
-            ``done_ms``, ``batch``.
+        requests: one row per request that arrives in it, in order of service: ``arrival_ms``, ``start_ms`` (on the
+            device), ``done_ms``, ``batch``.
         batches: one row per batch of these requests, in order of start: ``batch``, ``closed_ms`` (the batcher handed
             it over), ``start_ms``, ``end_ms``, ``items``, ``instance``, ``reason``.
         events: what happens, in order: ``at_ms`` and ``text``.
@@ -86,7 +86,7 @@ def window(replay: Replay, start_s: float = 0.0, seconds: float = 0.1) -> Window
             "done_ms": device["end_ms"].to_numpy(),
             "batch": rows["batch"].to_numpy(),
         }
-    )
+    ).sort_values(["start_ms", "arrival_ms"], ignore_index=True)
     length_ms = float(batches["end_ms"].max())
     return Window(requests, batches, _events(requests, batches), length_ms, replay.run.provenance)
 

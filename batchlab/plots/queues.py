@@ -30,7 +30,7 @@ def formula_against_runs(
         runs: by name, several of a kind.
         x, y: what of a run is drawn.
         x_range: from where to where the formulas are drawn.
-        y_top: the end of the y axis; what lies above is cut off.
+        y_top: the end of the y axis; a run above it is drawn at the edge, with its value.
 
     Raises:
         PlotError: no runs, so that nothing says where the picture comes from.
@@ -46,6 +46,10 @@ def formula_against_runs(
         simulated = all(run.provenance.tier == "simulated" for run in several)
         look = {"mfc": "none", "mec": INK, "mew": 1.4} if simulated else {"mfc": COLOURS["latency"], "mec": INK}
         places, heights = [x(run) for run in several], [y(run) for run in several]
+        for place, height in zip(places, heights, strict=True):
+            if y_top is not None and height > y_top:
+                ax.annotate(f"{height:,.0f} ↑ ", (place, y_top * 0.97), ha="right", va="center", color=INK)
+        heights = [min(height, y_top * 0.97) if y_top else height for height in heights]
         ax.plot(places, heights, marker, ls="none", ms=10 if simulated else 7, label=name, **look)
     ax.set_ylim(0, y_top)
     ax.set(xlabel=x_label, ylabel=y_label)

@@ -88,11 +88,8 @@ class _Artists:
             ax.text((b.start_ms + b.end_ms) / 2, row, str(b.items), ha="center", va="center", fontsize=9, clip_on=True)
             for b, row in zip(batches.itertuples(), rows, strict=True)
         ]
-        numbers = _reach(requests["batch"].to_numpy(), lanes)
-        self._closings = [
-            (row.closed_ms, *numbers[row.batch], colour)
-            for row, colour in zip(batches.itertuples(), colours, strict=True)
-        ]
+        begun = dict(zip(batches["batch"], colours, strict=True))
+        self._closings = list(zip(batch["closed_ms"], lanes, (begun[b] for b in requests["batch"]), strict=True))
         self._lines = LineCollection([], linewidth=2.4)
         ax.add_collection(self._lines, autolim=False)
         self._now = ax.axvline(0.0, color=INK, linewidth=1.0)
@@ -106,7 +103,7 @@ class _Artists:
         places = [-self._tall * (1 + i) for i in range(len(instances))]
         ax.set_yticks([*places, *ticks], [*names, *(f"{tick:.0f}" for tick in ticks)])
         ax.grid(axis="y", visible=False)
-        ax.set(xlabel="time (ms)", ylabel="request, in order of arrival")
+        ax.set(xlabel="time (ms)", ylabel="request, in order of service")
         title(ax, "When each request waited and computed, and why each batch left")
         keys = [Patch(facecolor=colour, hatch=hatch, label=text) for text, colour, hatch in STAGES]
         seen = dict.fromkeys(batches["reason"])
@@ -125,15 +122,10 @@ class _Artists:
         for text, begins in zip(self._sizes, left, strict=True):
             text.set_visible(bool(begins < now_ms))
         closed = [row for row in self._closings if row[0] <= now_ms]
-        self._lines.set_segments([[(at, first - 0.5), (at, last + 0.5)] for at, first, last, _ in closed])
+        self._lines.set_segments([[(at, lane - 0.5), (at, lane + 0.5)] for at, lane, _ in closed])
         self._lines.set_color([colour for *_, colour in closed] or ["none"])
         self._now.set_xdata([now_ms, now_ms])
         self._now.set_visible(now_ms < self._length)
-
-
-def _reach(batch: np.ndarray, lanes: np.ndarray) -> dict[int, tuple[float, float]]:
-    """Return the first and last lane of each batch."""
-    return {int(b): (lanes[batch == b].min(), lanes[batch == b].max()) for b in np.unique(batch)}
 
 
 def _boxes(left: np.ndarray, right: np.ndarray, rows: np.ndarray, height: float) -> list[np.ndarray]:
