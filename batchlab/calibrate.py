@@ -8,48 +8,33 @@ the time from one batch to the next. The difference is what the server loses bet
 import dataclasses
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import isotonic_regression, nnls
+from scipy.optimize import brentq
 from tqdm.auto import tqdm
 
-from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig
-from batchlab.load import closed_loop
+from batchlab import arrivals, simulate, twin
+from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
+from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run
-from batchlab.service import Calibration, Overheads, ServiceTime
+from batchlab.rungs import read
+from batchlab.service import Calibration
 from batchlab.statistics import Snapshot
 
 if TYPE_CHECKING:
     from batchlab.server import Server
 
 WARMUP_S = 0.3
+SMALL_BATCH = 4
+NO_REAL_LIMIT = 1_000_000
+MISS_LOAD, MISS_RPS, MISS_S = 0.7, 300.0, 4.0
+MOST_MISSED = 0.9
 POLL_S = 0.04
-WIDE = 0.3
-"""A service time that varies by more than this is no property of the model: something else runs on the machine."""
-DRIFT = 0.15
 
 
 class CalibrateError(ValueError):
     """A calibration that cannot be made: no answers, or a model without the dynamic batcher's rules."""
-
-
-@dataclass(frozen=True)
-class Rung:
-    """What so many waiting clients showed.
-
-    Attributes:
-        clients: how many.
-        mean_batch: items per executed batch.
-        batch_ms: mean compute time of a batch, by Triton's statistics.
-        cycle_ms: mean time from one batch to the next, by the clients' clocks.
-    """
-
-    clients: int
-    mean_batch: float
-    batch_ms: float
-    cycle_ms: float
 
 
 def calibrate(
@@ -80,13 +65,15 @@ def calibrate(
     began = time.monotonic()
     original = server.config(model)
     largest = max(max_batch_size or original.max_batch_size, 1)
-    sizes = [1]
+    device = device_curve(original, largest)
+    # A device that is played back is known; only the way there is measured, and that is a straight line.
+    step, sizes = 2 if device is None else 8, [1]
     while sizes[-1] < largest:
-        sizes.append(min(2 * sizes[-1], largest))
+        sizes.append(min(step * sizes[-1], largest))
     spread: list[tuple[int, int, float]] = []
     runs: dict[int, Run] = {}
-    server.load(model, probed(original, largest))
     try:
+        server.load(model, probed(original, largest))
         # The lone client comes twice: a machine that has changed in between is not to be trusted.
         plan = [1, *(2 * size for size in sizes), 1]
         for i, clients in enumerate(tqdm(plan, desc=f"calibrate {model}", unit="rung", disable=not progress)):
@@ -104,16 +91,40 @@ def calibrate(
                 problem = next(iter(run.errors), "no answer came in time")
                 raise CalibrateError(f"{model} answered nothing to {clients} waiting client(s): {problem}")
             runs[-1 if i + 1 == len(plan) else clients] = run
+        found = read(model, runs, spread, device, profile=original.parameters.get("profile", ""))
+        missed = missed_wake(server, original, found, inputs) if original.max_batch_size else 0.0
     finally:
         server.load(model, original)
-    return read(
-        model,
-        runs,
-        spread,
-        device_curve(original, largest),
-        seconds=time.monotonic() - began,
-        profile=original.parameters.get("profile", ""),
-    )
+    overheads = dataclasses.replace(found.overheads, missed_wake=missed)
+    return dataclasses.replace(found, overheads=overheads, seconds=time.monotonic() - began)
+
+
+def missed_wake(server: "Server", config: ModelConfig, found: Calibration, inputs: Any = None) -> float:
+    """Return how often the batcher misses that an instance became free: what explains the mean of one short run.
+
+    Small batches and a limit on the queue, so that Triton forms nothing ahead; the twin, given the same schedule, is
+    asked which probability gives the latency that was seen.
+    """
+    policy = QueuePolicy(max_queue_size=NO_REAL_LIMIT)
+    small = probed(config, min(SMALL_BATCH, int(found.service.max_batch)))
+    small = small.replace(dynamic_batching=DynamicBatching(default_queue_policy=policy))
+    model_twin = twin.of(small, found)
+    schedule = arrivals.poisson(min(MISS_LOAD * model_twin.capacity_rps(), MISS_RPS), MISS_S, 1)
+    server.load(config.name, small)
+    seen = open_loop(server, config.name, schedule, inputs=inputs, progress=False)
+    if not len(seen.latencies_ms):
+        return 0.0
+
+    def excess_ms(probability: float) -> float:
+        guess = dataclasses.replace(model_twin, overheads=dataclasses.replace(found.overheads, missed_wake=probability))
+        runs = [simulate.simulate(guess, schedule, seed=seed) for seed in range(5)]
+        return float(np.mean([run.mean_latency_ms for run in runs])) - seen.mean_latency_ms
+
+    if excess_ms(0.0) >= 0:
+        return 0.0
+    if excess_ms(MOST_MISSED) <= 0:
+        return MOST_MISSED
+    return float(brentq(excess_ms, 0.0, MOST_MISSED, xtol=0.01))
 
 
 def probed(config: ModelConfig, max_batch_size: int) -> ModelConfig:
@@ -135,124 +146,6 @@ def device_curve(config: ModelConfig, max_batch_size: int) -> tuple[np.ndarray, 
     known, times = np.array([size for size, _ in points]), np.array([ms for _, ms in points])
     sizes = np.unique(np.concatenate([known[known < max_batch_size], [max_batch_size]]))
     return sizes, np.interp(sizes, known, times)
-
-
-def read(
-    model: str,
-    runs: dict[int, Run],
-    spread: list[tuple[int, int, float]],
-    device: tuple[np.ndarray, np.ndarray] | None,
-    *,
-    seconds: float = 0.0,
-    profile: str = "",
-) -> Calibration:
-    """Turn the runs of the ladder into a calibration.
-
-    Args:
-        runs: by number of clients; -1 is the lone client's second visit.
-        spread: ``(batch size, batches, mean ms)`` of each glimpse between two snapshots.
-        device: an emulated device's own curve, which is known exactly; what is measured beyond it is the way there.
-    """
-    rungs = [rung(clients, run) for clients, run in runs.items() if clients >= 2]
-    counts: dict[int, int] = {}
-    total: dict[int, float] = {}
-    for run in runs.values():
-        assert run.server is not None
-        for size, count in run.server.batches.items():
-            counts[size] = counts.get(size, 0) + count
-            total[size] = total.get(size, 0.0) + count * run.server.batch_compute_ms[size]
-    sizes = np.array(sorted(counts))
-    weight = np.array([counts[size] for size in sizes], float)
-    seen_ms = np.array([total[size] for size in sizes]) / weight
-    curve_ms = isotonic_regression(seen_ms, weights=weight).x
-    lost_ms = np.array([max(r.cycle_ms - r.batch_ms, 0.0) for r in rungs])
-    batches = np.array([r.mean_batch for r in rungs])
-    if device is None:
-        service = ServiceTime(sizes, curve_ms, variation(spread), "calibrated on a server")
-        around_ms = lost_ms
-    else:
-        service = ServiceTime(*device, source=profile or "emulated device")
-        around_ms = np.array([r.cycle_ms for r in rungs]) - service.latency_ms(batches)
-    fixed, per_item = nnls(np.column_stack([np.ones(len(batches)), batches]), np.maximum(around_ms, 0.0))[0]
-    lone = runs[1].latencies_ms
-    jitter = float(np.std(np.sort(lone)[: max(int(0.99 * len(lone)), 1)]))
-    way = max(float(lone.mean()) - float(service.latency_ms(1)) - fixed - per_item - jitter, 0.0)
-    overheads = Overheads(
-        send_ms=way / 2,
-        dispatch_ms=float(fixed),
-        dispatch_item_ms=float(per_item),
-        answer_ms=way / 2,
-        jitter_ms=jitter,
-    )
-    return Calibration(
-        model=model,
-        service=service,
-        overheads=overheads,
-        profile=profile,
-        shared_device=device is not None,
-        warnings=tuple(doubts(runs, sizes, seen_ms, curve_ms, service)),
-        seconds=seconds,
-        details={
-            "rungs": [dataclasses.asdict(r) for r in rungs],
-            "batch_ms": {int(size): float(ms) for size, ms in zip(sizes, seen_ms, strict=True)},
-        },
-    )
-
-
-def rung(clients: int, run: Run) -> Rung:
-    """Return what one run of the ladder says about batches that follow each other without a pause."""
-    assert run.server is not None
-    done = np.sort(run.answered["done_s"].to_numpy(float))
-    mean_batch = run.server.mean_batch
-    counts = np.array(list(run.server.batches.values()), float)
-    batch_ms = float((counts * np.array(list(run.server.batch_compute_ms.values()))).sum() / counts.sum())
-    # From the end of the first batch seen to the end of the last: no part of a batch is counted.
-    first = int(np.searchsorted(done, done[0] + batch_ms / 2 / 1e3))
-    first = min(first, len(done) - 2) if len(done) > 1 else 0
-    per_item_s = (done[-1] - done[first - 1 if first else 0]) / max(len(done) - max(first, 1), 1)
-    return Rung(clients, mean_batch, batch_ms, float(per_item_s * 1e3 * mean_batch))
-
-
-def variation(spread: list[tuple[int, int, float]]) -> float:
-    """Return the coefficient of variation of one batch's time, from the means of a few batches each.
-
-    The mean of n batches varies by 1/n of what one varies by; glimpses of one size are compared with each other.
-    """
-    parts, weights = [], []
-    for size in {size for size, _, _ in spread}:
-        glimpses = [(count, ms) for other, count, ms in spread if other == size]
-        if len(glimpses) < 5:
-            continue
-        counts, means = np.array(glimpses).T
-        centre = np.average(means, weights=counts)
-        parts.append(float(np.mean(counts * (means - centre) ** 2) / centre**2))
-        weights.append(len(glimpses))
-    return float(np.sqrt(np.average(parts, weights=weights))) if parts else 0.0
-
-
-def doubts(
-    runs: dict[int, Run], sizes: np.ndarray, seen_ms: np.ndarray, curve_ms: np.ndarray, service: ServiceTime
-) -> list[str]:
-    """Return the reasons not to trust a calibration, each with what to do."""
-    found = [reason for run in runs.values() for reason in run.invalid]
-    found += [f"{count} requests failed: {text}" for run in runs.values() for text, count in run.errors.items()]
-    bent = float(np.abs(seen_ms / curve_ms - 1).max())
-    if bent > DRIFT:
-        found.append(f"Some batch took {bent:.0%} less than a smaller one. Close other programs and calibrate again.")
-    if sizes[-1] < 0.9 * service.max_batch:
-        found.append(f"The largest batch seen is {sizes[-1]} of {service.max_batch}: the clients could not fill it.")
-    if service.variation > WIDE:
-        found.append(
-            f"The time of a batch varies by {service.variation:.0%}. Close other programs and calibrate again."
-        )
-    if -1 in runs:
-        before, after = (float(np.median(runs[key].latencies_ms)) for key in (1, -1))
-        if abs(after / before - 1) > DRIFT:
-            found.append(
-                f"A lone request took {before:.3g} ms at the start and {after:.3g} ms at the end: the machine changed "
-                "meanwhile. Calibrate again."
-            )
-    return found
 
 
 class _Watch:

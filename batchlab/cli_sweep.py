@@ -124,10 +124,14 @@ def _draw(found: Any, out: Path) -> None:
     from matplotlib import pyplot as plt
 
     from batchlab import plots
+    from batchlab.plots.canvas import styled
 
-    plots.use_style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    right.set_title("Throughput against batch size; ring: the knee", loc="left")
-    plots.latency_against_batch(found, ax=left)
-    plots.throughput_against_batch(found, ax=right)
-    figure.savefig(out)
+    @styled
+    def draw() -> None:
+        figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+        right.set_title("Throughput against batch size; ring: the knee", loc="left")
+        plots.latency_against_batch(found, ax=left)
+        plots.throughput_against_batch(found, ax=right)
+        figure.savefig(out)
+
+    draw()

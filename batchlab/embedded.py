@@ -143,6 +143,12 @@ def mine() -> Iterator[Embedded]:
             yield found
 
 
+def running() -> list[Embedded]:
+    """Return this user's servers that run now, whichever process owns them."""
+    found = (Embedded.load(folder) for folder in sorted(workspace.servers_dir().glob("batchlab-*")))
+    return [each for each in found if each is not None and each.running]
+
+
 def sweep() -> None:
     """Clear away what died together with its supervisor, as in a power cut. Call it with the start lock held."""
     for folder in workspace.servers_dir().glob("batchlab-*"):

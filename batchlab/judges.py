@@ -91,7 +91,9 @@ def prediction(value: Any, measured: Any, *, within: float, unit: str = "") -> s
         return ""
     tail = f" {unit}" if unit else ""
     told = f"You guessed {given:.4g}{tail}, the measurement says {goal:.4g}{tail}"
-    if given > 0 and goal > 0:
+    if given > 0 and goal == 0:
+        told += ": too high"
+    elif given > 0 and goal > 0:
         told += f": {max(given / goal, goal / given):.3g} times too {'high' if given > goal else 'low'}"
     return f"{told}. Keep your guess and read on: the gap is what this part explains."
 

@@ -139,13 +139,16 @@ class Run:
     @property
     def kept(self) -> pd.DataFrame:
         """The samples after the warm-up, failures included."""
+        if self.warmup_s <= 0:
+            return self.samples  # Nothing is meant to be sent before 0; a filter that keeps all is not free.
         return self.samples[self.samples["intended_s"] >= self.warmup_s]
 
     @property
     def answered(self) -> pd.DataFrame:
         """The samples after the warm-up that were answered without error."""
         kept = self.kept
-        return kept[kept["ok"].astype(bool)]
+        ok = kept["ok"].to_numpy(bool)
+        return kept if ok.all() else kept[ok]
 
     @property
     def latencies_ms(self) -> np.ndarray:

@@ -136,6 +136,11 @@ class Search:
         """The valid point with the lowest P99, whether or not it kept the SLO."""
         return min((point for point in self.points if point.valid), key=lambda point: point.p99_ms, default=None)
 
+    @property
+    def ranked(self) -> list[Point]:
+        """The highest rate of each configuration that has one, best first."""
+        return sorted((point for point in self.highest.values() if point), key=lambda p: p.rate_rps, reverse=True)
+
     def table(self) -> pd.DataFrame:
         """Return one row per configuration, best first: its highest rate within the SLO and what it looked like."""
         rows = []

@@ -105,7 +105,11 @@ class Overheads:
             always has work loses it between any two batches; a second instance on the same device hides it.
         dispatch_item_ms: what each item of the batch adds to that (requests are unpacked and packed one by one).
         answer_ms: from the end of the device to the client.
-        jitter_ms: standard deviation of the way through client and server, drawn gamma.
+        jitter_ms: what varies of the way from the client to the queue: exponential, with this mean.
+        missed_wake: how often the batcher, told that an instance ends, looks before that instance counts as free, and
+            then sleeps on until the next request comes, or for 500 ms. Only where nothing is formed ahead (priority
+            levels, queue policies). A race in Triton: ``Payload::Execute`` tells the batcher before ``DequeuePayload``
+            counts the instance, in ``src/payload.cc`` and ``src/rate_limiter.cc``.
     """
 
     send_ms: float = 0.0
@@ -113,8 +117,11 @@ class Overheads:
     dispatch_item_ms: float = 0.0
     answer_ms: float = 0.0
     jitter_ms: float = 0.0
+    missed_wake: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.missed_wake <= 1:
+            raise ServiceError(f"Overheads.missed_wake is {self.missed_wake}; a probability lies between 0 and 1.")
         for name, value in self.__dict__.items():
             if not (np.isfinite(value) and value >= 0):
                 raise ServiceError(f"Overheads.{name} is {value} ms; it is 0 or more.")

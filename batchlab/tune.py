@@ -111,6 +111,11 @@ class Tuner:
         self.sender_limited: dict[Knobs, Point] = {}
         self._log = PointLog(folder, {"model": model, "slo": str(slo), "seconds": seconds, "seed": seed})
 
+    @property
+    def points(self) -> list[Point]:
+        """Every measurement, in the order in which it was made."""
+        return list(self._log)
+
     def measure(self, knobs: Knobs, rate_rps: float, *, purpose: str = "screen", seed: int | None = None) -> Point:
         """Measure one configuration at one rate, or return the valid measurement that an earlier search made.
 
@@ -165,7 +170,7 @@ class Tuner:
         if not end.valid:
             self.sender_limited[end.knobs] = end
 
-    def confirm(self, point: Point, tries: int = 4) -> Point | None:
+    def confirm(self, point: Point, tries: int = 4, step_down: float = STEP_DOWN) -> Point | None:
         """Confirm a screening point with a longer run and fresh traffic, stepping the rate down until it passes.
 
         The verdict is the plain rule's, which takes requests as independent. Discounted (``correlated=True``), no run
@@ -179,7 +184,7 @@ class Tuner:
             if proof.outcome == "PASS":
                 return proof
             self._note(proof)
-            rate_rps *= STEP_DOWN
+            rate_rps *= step_down
         return None
 
     def search(self, configurations: Iterable[Knobs], low_rps: float, high_rps: float) -> Search:
@@ -189,15 +194,14 @@ class Tuner:
             found.highest[knobs] = self.highest_rate(knobs, low_rps, high_rps)
         if not found.highest:
             raise TuneError("The grid is empty: there is no configuration to measure.")
-        ranked = sorted((p for p in found.highest.values() if p), key=lambda p: p.rate_rps, reverse=True)
-        for candidate in ranked:
+        for candidate in found.ranked:
             # A runner-up is worth its proof only while it could still beat what is proven.
             if found.confirmed and candidate.rate_rps <= found.confirmed.rate_rps:
                 break
             proof = self.confirm(candidate)
             if proof and (found.confirmed is None or proof.rate_rps > found.confirmed.rate_rps):
                 found.confirmed = proof
-        found.points, found.sender_limited = list(self._log), dict(self.sender_limited)
+        found.points, found.sender_limited = self.points, dict(self.sender_limited)
         return found
 
 

@@ -210,6 +210,7 @@ def world(models: Sequence[Twin], parts: Sequence[np.ndarray], resources: Mappin
             "dispatch_ns": round(m.overheads.dispatch_ms * NS_PER_MS),
             "dispatch_item_ns": round(m.overheads.dispatch_item_ms * NS_PER_MS),
             "answer_ns": round(m.overheads.answer_ms * NS_PER_MS),
+            "missed_wake": m.overheads.missed_wake,
             "spread": m.service.variation,
             "following": ends[i] - len(parts[i]),
             "last": ends[i],

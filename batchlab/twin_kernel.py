@@ -58,6 +58,8 @@ def run(w: World, seed: int) -> None:
         elif what == END:
             end(w, at, i, t)
             look = me.batching and (me.batcher == ASLEEP or slot(w, at))
+            if look and me.batcher == WANTS_SLOT and not me.prefetch and me.missed_wake > 0:
+                look = np.random.random() >= me.missed_wake
         elif me.batcher == WANTS_SLOT:
             sweep_expired(me, w.levels, w.queues, requests, at, t)
         if look:

@@ -118,6 +118,7 @@ def test_properties() -> None:
 
 
 def test_a_prediction_without_a_factor() -> None:
+    assert "the measurement says 0: too high. Keep" in judges.prediction(40, 0, within=0.5)
     assert "the measurement says 80 ms. Keep" in judges.prediction(-1, 80, within=0.25, unit="ms")
     assert judges.prediction(0, 0, within=0.25) == ""
 

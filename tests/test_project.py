@@ -12,6 +12,7 @@ from batchlab.doctor import DOCKER_WAY
 
 PROJECT = Path(__file__).resolve().parent.parent
 MOST_LINES = 260
+PAGES = sorted((PROJECT / "docs").glob("*.md"))
 
 # What notebooks and users import. To take a name away is a change that the changelog must tell.
 PUBLIC = {
@@ -63,7 +64,7 @@ def makefile_targets() -> set[str]:
 
 
 def documents() -> str:
-    return text("README.md") + text("CONTRIBUTING.md")
+    return text("README.md") + text("CONTRIBUTING.md") + "".join(text(f"docs/{page.name}") for page in PAGES)
 
 
 def test_every_requirement_is_pinned_as_the_constraints_say() -> None:
@@ -96,9 +97,10 @@ def test_every_batchlab_command_of_the_documents_exists() -> None:
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+    names = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{page.name}" for page in PAGES)]
+    for name in names:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", text(name)):
-            assert (PROJECT / target).exists(), f"{name} links to {target}"
+            assert ((PROJECT / name).parent / target).exists(), f"{name} links to {target}"
 
 
 def test_the_readme_lists_the_labs_that_there_are() -> None:

@@ -1,0 +1,87 @@
+"""Reading a calibration's ladder: from runs whose truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchlab import rungs
+from batchlab.measure import Run
+from batchlab.provenance import Provenance
+from batchlab.statistics import Activity
+
+LOST_MS, LOST_ITEM_MS, WAY_MS = 0.8, 0.05, 0.6
+
+
+def service_ms(batch: int) -> float:
+    return 10.0 + batch
+
+
+def ladder_run(clients: int, batches: int = 40, slower: float = 1.0) -> Run:
+    """Return what `clients` waiting clients see of a device that is never idle: half of them ride, half wait."""
+    size = max(clients // 2, 1)
+    cycle_ms = slower * (service_ms(size) + LOST_MS + LOST_ITEM_MS * size)
+    ends = np.repeat(np.arange(1, batches + 1) * cycle_ms / 1e3, size)
+    latency_ms = cycle_ms + WAY_MS if clients == 1 else 2 * cycle_ms + WAY_MS
+    done = ends + WAY_MS / 2 / 1e3
+    sent = done - latency_ms / 1e3
+    samples = pd.DataFrame(
+        {"intended_s": sent - sent.min(), "sent_s": sent - sent.min(), "done_s": done - sent.min(), "batch_size": 1}
+    ).assign(ok=True, error="")
+    activity = Activity(
+        "m", batches * size, 0, batches * size, batches, 0.0, 0.0, slower * service_ms(size), 0.0,
+        {size: batches}, {size: slower * service_ms(size)},
+    )  # fmt: skip
+    return Run(samples, Provenance("cpu", "m", "none"), "closed_loop", server=activity)
+
+
+def ladder(**changes: Run) -> dict[int, Run]:
+    return {clients: ladder_run(clients) for clients in (1, 2, 4, 8, 16, 32)} | {-1: ladder_run(1)}
+
+
+def test_a_rung_tells_the_time_from_batch_to_batch() -> None:
+    found = rungs.rung(16, ladder_run(16))
+    assert found.mean_batch == 8
+    assert found.batch_ms == pytest.approx(18.0)
+    assert found.cycle_ms == pytest.approx(18.0 + LOST_MS + 8 * LOST_ITEM_MS, rel=0.01)
+
+
+def test_the_ladder_gives_back_what_it_was_made_from() -> None:
+    found = rungs.read("m", ladder(), [], None)
+    assert found.service.table_ms(16)[[1, 8, 16]] == pytest.approx([11.0, 18.0, 26.0])
+    assert found.overheads.dispatch_ms == pytest.approx(LOST_MS, abs=0.1)
+    assert found.overheads.dispatch_item_ms == pytest.approx(LOST_ITEM_MS, abs=0.02)
+    assert found.overheads.round_trip_ms == pytest.approx(LOST_MS + LOST_ITEM_MS + WAY_MS, abs=0.1)
+    assert found.trusted
+    assert not found.shared_device
+
+
+def test_a_played_device_is_taken_as_known_and_the_rest_is_the_way() -> None:
+    sizes = np.array([1, 16])
+    found = rungs.read("m", ladder(), [], (sizes, np.array([10.5, 25.0])), profile="p")
+    assert found.shared_device
+    assert found.service.source == "p"
+    assert found.service.latency_ms(16) == 25.0
+    assert found.overheads.dispatch_ms > LOST_MS
+
+
+def test_a_machine_that_changes_is_not_trusted() -> None:
+    found = rungs.read("m", ladder() | {-1: ladder_run(1, slower=1.3)}, [], None)
+    assert not found.trusted
+    assert "the machine changed" in found.warnings[0]
+
+
+def test_clients_that_cannot_fill_the_batch_are_told() -> None:
+    runs = {clients: ladder_run(clients) for clients in (1, 2, 4)}
+    found = rungs.read("m", runs, [], (np.array([1, 64]), np.array([11.0, 74.0])))
+    assert "could not fill" in found.warnings[0]
+
+
+def test_the_mean_of_a_few_batches_tells_how_one_varies() -> None:
+    rng = np.random.default_rng(5)
+    one = 20 * (1 + 0.2 * rng.standard_normal((4000, 4)))
+    glimpses = [(8, 4, float(ms)) for ms in one.mean(axis=1)]
+    assert rungs.variation(glimpses) == pytest.approx(0.2, rel=0.05)
+
+
+def test_too_few_glimpses_say_nothing() -> None:
+    assert rungs.variation([(8, 1, 20.0), (8, 1, 25.0)]) == 0.0
