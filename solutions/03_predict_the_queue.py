@@ -206,6 +206,7 @@ ax = plots.formula_against_runs(
 # At low load the real server keeps to the line, and near its capacity it leaves it.
 # The data sheet tells how long the *device* takes.
 # Between two images the server also has to take one apart, hand it over, and put an answer together.
+# (M/M/1 is no better: a line that is wrong about everything can still be met at one point.)
 #
 # ## What the data sheet leaves out
 #
@@ -448,7 +449,7 @@ predicted_wait = "more than 5 ms more"
 ### END SOLUTION
 
 # %% tags=["nbval-ignore-output"]
-steady = arrivals.poisson(500, 4, seed=4)
+steady = arrivals.poisson(500, 3.5, seed=4)
 replays = {}
 calm = dataclasses.replace(calibration.overheads, jitter_ms=0)  # the client's jitter would only blur the pictures
 for wait_ms in (0, 5):
@@ -494,7 +495,7 @@ timeline.step(timeline.window(replays[5], start_s=2.0, seconds=0.1))
 
 # %% [markdown]
 # When its oldest request has waited 5 ms, a batch is handed over although the device is busy: Triton *prefetches*.
-# From then on it is closed, and it sits out a whole batch ahead of it; who arrives now belongs to the next one.
+# It then sits out the batch ahead of it and hardly grows: most who arrive now are for the batch after it.
 #
 # **Your turn.** How many requests join a batch *after* it was handed over?
 # `samples` tells when each was sent (`intended_s`) and its `batch`; `batches` tells when each `batch` was `closed_s`.
@@ -518,7 +519,7 @@ check.function("joiners", share_of_late_joiners, cases=[((five, two), 0.6), ((fi
 
 # %% tags=["nbval-ignore-output"]
 for wait_ms, replay in replays.items():
-    share = share_of_late_joiners(replay.run.samples, replay.batches)
+    share = share_of_late_joiners(replay.run.samples.round(6), replay.batches.round(6))  # to a microsecond
     print(f"wait {wait_ms} ms: {100 * (share or 0):.0f} % of the requests joined late")
 
 # %% [markdown]
