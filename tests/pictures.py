@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from batchlab import plots
+from batchlab import arrivals, plots, simulate, timeline, twin
 from batchlab.curve import Sweep
 from batchlab.measure import COLUMNS, Run
+from batchlab.profiles import synthetic_profile
 from batchlab.provenance import Machine, Provenance
 from batchlab.statistics import Activity
 
@@ -104,6 +105,17 @@ def three_gpus():
     return {name: sweep_of(name) for name in CURVES}
 
 
+def replayed(max_delay_ms):
+    twin_of_it = twin.model(synthetic_profile(10, 1, 32), name="toy_t4", max_delay_ms=max_delay_ms)
+    schedule = arrivals.poisson(400, 1, seed=2)
+    return timeline.window(simulate.replay([simulate.Stream(twin_of_it, schedule)])["toy_t4"], 0.5, 0.08)
+
+
+def waits_by_load():
+    alone = twin.model(synthetic_profile(9, 1, 1), name="toy_t4", batching=False)
+    return [simulate.simulate(alone, arrivals.poisson(rate, 60, seed=3)) for rate in (50, 80, 92)]
+
+
 PICTURES = {
     "latency_one": lambda: plots.latency_against_batch(sweep_of("rn50-amp-t4-eager")),
     "latency_three": lambda: plots.latency_against_batch(list(three_gpus().values())),
@@ -140,6 +152,18 @@ PICTURES = {
             for limit in (8, 32)
         },
         100,
+    ),
+    "batch_timeline": lambda: plots.batch_timeline(replayed(0)),
+    "batch_timeline_wait": lambda: plots.batch_timeline(replayed(5)),
+    "formula": lambda: plots.formula_against_runs(
+        {"M/D/1": lambda load: 5 * load / (1 - load), "M/M/1": lambda load: 10 * load / (1 - load)},
+        {"twin": waits_by_load()},
+        x=lambda run: run.offered_rps / 100,
+        y=lambda run: run.server.queue_ms,
+        x_range=(0.3, 0.95),
+        x_label="load",
+        y_label="mean wait (ms)",
+        y_top=50,
     ),
     "slo_surface": lambda: plots.slo_surface(search_table(), 100, provenance=provenance()),
     "pareto": lambda: plots.pareto(search_table(), provenance=provenance(), label="name", slo=100),
