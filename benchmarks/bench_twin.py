@@ -2,9 +2,9 @@
 
 Each model is calibrated once, on a run of its own; then every point is predicted, then measured. Nothing is fitted to a
 point. A run whose sender was late is measured again, up to twice, and left out (and counted) where it stays so. Each
-point is kept as soon as it is measured: a bench that was cut short goes on where it was (``--afresh`` begins anew). Goals:
-throughput within 3 %, mean batch within 10 %, P50 within 10 %, P99 within 15 % at 90 % of the points. Run:
-``make bench-twin``, or ``python -m benchmarks twin``; writes ``build/bench/twin.csv``. ``--keep`` writes the committed
+point is kept as soon as it is measured: a bench that was cut short goes on where it was; ``--afresh`` begins anew.
+Goals: throughput within 3 %, mean batch within 10 %, P50 within 10 %, P99 within 15 % at 90 % of the points. Run:
+``make bench-twin``, which writes ``build/bench/twin.csv``; ``OPTIONS=--keep`` writes the committed
 ``docs/twin_against_triton.csv`` and its picture.
 """
 

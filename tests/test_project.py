@@ -60,7 +60,7 @@ def tracked() -> list[Path]:
 
 
 def makefile_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", text("Makefile"), flags=re.MULTILINE))
 
 
 def documents() -> str:
