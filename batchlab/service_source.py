@@ -90,6 +90,20 @@ def read_calibration(path: Path) -> Calibration:
         raise ServiceError(f"{path} holds no calibration: write Calibration.to_dict() there as JSON.") from error
 
 
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write a calibration as JSON, whole or not at all.
+
+    Raises:
+        ServiceError: the file cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(json.dumps(calibration.to_dict(), indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise ServiceError(f"{path} cannot be written: {error.strerror}.") from error
+
+
 def _named(profile: Any, formula: Any, calibration: Any) -> dict[str, Any]:
     return {"a profile": profile, "a formula": formula, "a calibration": calibration}
 

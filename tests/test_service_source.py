@@ -7,7 +7,7 @@ import pytest
 
 from batchlab.profiles import load_profiles
 from batchlab.service import Calibration, Overheads, ServiceError, ServiceTime
-from batchlab.service_source import chosen, from_formula, read_calibration
+from batchlab.service_source import chosen, from_formula, read_calibration, write_calibration
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,11 @@ def test_exactly_one_source_is_wanted(tmp_path) -> None:
         chosen()
     with pytest.raises(ServiceError, match="got a profile and a formula"):
         chosen(profile="p", formula="10")
+
+
+def test_a_calibration_is_written_whole_or_refused_in_one_line(tmp_path) -> None:
+    write_calibration(tmp_path / "c.json", calibration())
+    assert read_calibration(tmp_path / "c.json").to_dict() == calibration().to_dict()
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+    with pytest.raises(ServiceError, match="cannot be written"):
+        write_calibration(tmp_path / "no folder" / "c.json", calibration())

@@ -1,0 +1,133 @@
+"""The tuner on the twin against the exhaustive tuner: same real server, same space, same traffic, same promise.
+
+Goals: at least 95 % of the exhaustive tuner's best confirmed rate, with at most 10 % of its live measurements (the
+calibration's runs count). By default one curve and one traffic, about 20 minutes, nearly all of them the exhaustive
+tuner's; ``--all`` takes three curves and two traffics, about two hours. Run: ``python -m benchmarks twin_tune``; writes
+``build/bench/twin_tune.csv``.
+"""
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from batchlab import calibrate, profiles, server, twin, twin_tune
+from batchlab.points import Knobs, Point
+from batchlab.search_order import SearchOrder
+from batchlab.server import Server
+from batchlab.slo import Slo
+from batchlab.tune import Tuner, drive_server, grid
+from benchmarks import report
+
+CURVES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "affine": ((1, 32), (22, 84)),
+    "hinge": ((1, 8, 32), (30, 30, 78)),
+    "bert_t4": ((1, 2, 4, 8, 12, 16, 24, 32), (1.9, 2.53, 4.25, 8.3, 11.83, 17.03, 24.31, 33.69)),
+}
+"""Batch sizes and ms of each emulated device; BERT's are published (profile of `bert_t4`)."""
+SLOWED = {"bert_t4": 2.5}
+"""All devices carry less than 450 requests/s: two cores hold client, server and backend, and these are not tuned."""
+MODEL = "bert_t4"
+"""Whose place in the repository the devices take; the file there stays as it is."""
+BURSTINESS = {"poisson": 1.0, "bursts": 4.0}
+SLO = Slo(p99_ms=200)
+SPACE = {"max_batch_size": (1, 2, 4, 8, 16, 32), "max_delay_ms": (0, 1, 2, 5, 10, 20), "instances": (1, 2)}
+TINY = {"max_batch_size": (1, 4), "max_delay_ms": (0, 5), "instances": (1,)}
+TOLERANCE = 0.1
+RATE_GOAL, RUNS_GOAL = 0.95, 0.10
+
+
+def main() -> None:
+    """Tune both ways, print the table, judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--curve", choices=list(CURVES), default="affine")
+    parser.add_argument("--traffic", choices=list(BURSTINESS), default="bursts")
+    parser.add_argument("--all", action="store_true", help="all curves with all traffics, about two hours")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a screening run, of a proof at least")
+    parser.add_argument("--tiny", action="store_true", help="three configurations, to see that the bench itself runs")
+    asked = parser.parse_args()
+    pairs = [(curve, traffic) for curve in CURVES for traffic in BURSTINESS] if asked.all else []
+    pairs = pairs or [(asked.curve, asked.traffic)]
+    space = grid(**(TINY if asked.tiny else SPACE))
+    with report.own_home(), server.start([MODEL], reuse=False) as triton:
+        rows = [tuned_both_ways(triton, curve, traffic, space, asked.seconds) for curve, traffic in pairs]
+    table = pd.DataFrame(rows)
+    columns = ["curve", "traffic", "exhaustive_rps", "twin_rps", "rate_ratio", "exhaustive_runs", "twin_runs"]
+    title = f"Highest confirmed rate with P99 within {SLO.limit_ms:g} ms over {len(space)} configurations"
+    report.tell("twin_tune", title, table, table[[*columns, "runs_ratio"]])
+    for row in rows:
+        name = f"{row['curve']}, {row['traffic']}"
+        ratio, share = row["rate_ratio"], row["runs_ratio"]
+        report.judge(f"{name}: {RATE_GOAL:.0%} of the exhaustive rate", f"{ratio:.1%}", ratio >= RATE_GOAL)
+        report.judge(f"{name}: {RUNS_GOAL:.0%} of its live measurements", f"{share:.1%}", share <= RUNS_GOAL)
+
+
+def device(curve: str) -> profiles.Profile:
+    """Return the emulated device of a curve."""
+    sizes, times_ms = (np.array(numbers) for numbers in CURVES[curve])
+    made_up = profiles.synthetic_profile(1, 1, 32, f"{curve}-tuned")
+    return replace(made_up, batch_sizes=sizes.astype(int), latencies_ms=times_ms * SLOWED.get(curve, 1.0))
+
+
+def tuned_both_ways(triton: Server, curve: str, traffic: str, space: list[Knobs], seconds: float) -> dict[str, Any]:
+    """Return one row: what either tuner confirmed on the server, and how many runs on it that took."""
+    model = MODEL
+    triton.load(model, profiles.emulated_config(device(curve), name=model, device=f"{curve}-tuned"))
+    original = triton.config(model)
+    order = SearchOrder(model, SLO, burstiness=BURSTINESS[traffic])
+    largest = max(knobs.max_batch_size for knobs in space)
+    known = calibrate.calibrate(triton, model, max_batch_size=largest, progress=False)
+    top = max(twin.of(twin_tune.configured(original, knobs), known).capacity_rps() for knobs in space)
+    with tqdm(desc=f"{curve}, {traffic}", unit="run") as bar:
+
+        def show(point: Point) -> None:
+            # What the twin plays takes no time worth a bar.
+            bar.update(bool(point.run_id))
+
+        on_twin = twin_tune.search(
+            original,
+            known,
+            SLO,
+            drive_server(triton, model),
+            order.traffic,
+            space,
+            live_seconds=seconds,
+            on_point=show,
+        )
+        triton.load(model, original)
+        tuner = Tuner(
+            model,
+            SLO,
+            drive_server(triton, model),
+            order.traffic,
+            seconds=seconds,
+            tolerance=TOLERANCE,
+            on_point=show,
+        )
+        exhaustive = tuner.search(space, 0.05 * top, top)
+    triton.load(model, original)
+    best, cheap = exhaustive.confirmed, on_twin.confirmed
+    rates = [point.rate_rps if point else 0.0 for point in (best, cheap)]
+    return {
+        "curve": curve,
+        "traffic": traffic,
+        "configurations": len(space),
+        "exhaustive_rps": rates[0],
+        "twin_rps": rates[1],
+        "rate_ratio": rates[1] / rates[0] if rates[0] else float("nan"),
+        "exhaustive_runs": len(exhaustive.points),
+        "twin_runs": on_twin.live_measurements,
+        "runs_ratio": on_twin.live_measurements / len(exhaustive.points),
+        "exhaustive_best": str(best.knobs) if best else "none",
+        "twin_best": str(cheap.knobs) if cheap else "none",
+        "exhaustive_p99_ms": best.p99_ms if best else float("nan"),
+        "twin_p99_ms": cheap.p99_ms if cheap else float("nan"),
+        "calibration_warnings": " ".join(known.warnings),
+    }
+
+
+if __name__ == "__main__":
+    main()
