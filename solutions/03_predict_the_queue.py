@@ -43,6 +43,7 @@ from batchlab import arrivals, changes, explorer, plots, profiles, queueing, ser
 from batchlab.calibrate import calibrate
 from batchlab.grading import Lab
 from batchlab.load import closed_loop, open_loop
+from batchlab.measure import pace
 from batchlab.service import Overheads
 
 MODEL = "resnet50_t4_eager"
@@ -367,7 +368,8 @@ check.function(
 # One short **calibration** tells the twin what the data sheet leaves out, for batches of every size.
 
 # %% tags=["nbval-ignore-output"]
-calibration = calibrate(triton, MODEL, max_batch_size=32, seconds_per_rung=0.5, progress=False)
+rung_s = max(0.5, 0.25 / pace())  # at any pace long enough for a few batches
+calibration = calibrate(triton, MODEL, max_batch_size=32, seconds_per_rung=rung_s, progress=False)
 print(f"calibrated in {calibration.seconds:.0f} s;", "; ".join(calibration.warnings) or "nothing speaks against it")
 pd.Series(dataclasses.asdict(calibration.overheads), name="overhead").round(2)
 
