@@ -279,8 +279,8 @@ print("Turning some away raised the goodput by more than half: the others were a
 
 # %% tags=["nbval-ignore-output"]
 configure(32, 0)  # without the queue limit: the promise is made to everybody
-tuner = Tuner(MODEL, SLO, drive_server(triton, MODEL), traffic, seconds=3, tolerance=0.2)
-found = tuner.search([Knobs(1, 0, batching=False), *grid((8, 32), (0, 5, 20))], low_rps=200, high_rps=950)
+tuner = Tuner(MODEL, SLO, drive_server(triton, MODEL), traffic, seconds=2.5, tolerance=0.25)
+found = tuner.search([Knobs(1, 0, batching=False), *grid((8, 32), (0, 5, 20))], low_rps=250, high_rps=950)
 print(found)
 
 # %% tags=["nbval-ignore-output"]
@@ -300,7 +300,7 @@ ax = plots.slo_surface(dynamic, SLO, value="rate_rps", provenance=triton.provena
 # %% tags=["measured"]
 alone = found.highest[Knobs(1, 0, batching=False)]
 assert found.confirmed is not None
-assert found.confirmed.rate_rps > 1.5 * (alone.rate_rps if alone else 200)
+assert found.confirmed.rate_rps > 1.5 * (alone.rate_rps if alone else 250)
 print("The winner carries more than 1.5 times the rate of no batching, with the verdict PASS.")
 
 # %% [markdown]
@@ -422,8 +422,8 @@ real = Tuner(
     SLO,
     drive_server(triton, "text_classifier", inputs=[text.as_input([message]) for message in text.sample(64, seed=0)]),
     real_traffic,
-    seconds=3,
-    tolerance=0.3,
+    seconds=2.5,
+    tolerance=0.35,
 )
 real_found = {str(knobs): real.highest_rate(knobs, 10, 160) for knobs in (Knobs(1, 0, batching=False), Knobs(16, 0))}
 pd.Series({name: point.rate_rps if point else 0 for name, point in real_found.items()}, name="highest rate, 1/s").round(
