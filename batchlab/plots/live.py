@@ -20,6 +20,7 @@ from batchlab.plots.palette import COLOURS, INK, readable
 DPI = 100
 FASTEST_MS, SLOWEST_MS = 0.5, 20_000.0
 BINS = 140
+MOST_GROUNDS = 40  # of some 1.5 MB each
 UNSTABLE = "#FBE3D6"
 TOPS = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 REACHES = (8, 16, 32, 64, 128, 256)
@@ -44,8 +45,7 @@ class Pages:
         self.canvas, self._moving = FigureCanvasAgg(figure), moving
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        self._look: Hashable = None
-        self._ground: Any = None
+        self._grounds: dict[Hashable, Any] = {}
         for artist in moving:
             artist.set_animated(True)
 
@@ -53,12 +53,14 @@ class Pages:
         """Return the page as it is now.
 
         Args:
-            look: limits and colours of the axes; when it changes, what stays is drawn anew.
+            look: limits and colours of the axes; what stays is drawn once for each.
         """
-        if self._ground is None or look != self._look:
+        if look not in self._grounds:
             self.canvas.draw()
-            self._ground, self._look = self.canvas.copy_from_bbox(self.canvas.figure.bbox), look
-        self.canvas.restore_region(self._ground)
+            if len(self._grounds) >= MOST_GROUNDS:
+                self._grounds.clear()
+            self._grounds[look] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
+        self.canvas.restore_region(self._grounds[look])
         for artist in self._moving:
             artist.draw(self.canvas.get_renderer())
         page = io.BytesIO()
