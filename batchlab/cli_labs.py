@@ -58,7 +58,9 @@ def labs(
 
 
 def _build_models() -> None:
-    from batchlab import text_model, vision
+    from batchlab import ads, fraud, text_model, vision
 
     vision.build()
     text_model.build()
+    fraud.build()
+    ads.build()

@@ -3,9 +3,9 @@
 After a change: ``python -m batchlab.repository`` renders them.
 """
 
-from batchlab import text, tiers
-from batchlab.configuration import InstanceGroup, ModelConfig, TensorSpec
-from batchlab.profiles import emulated_config, load_profiles
+from batchlab import ads, fraud, text, tiers
+from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, TensorSpec
+from batchlab.profiles import emulated_config, load_profiles, synthetic_profile
 
 LARGEST_BATCH = 128
 # Model on emulated device: the published profile that it plays.
@@ -26,13 +26,31 @@ EMULATED = {
     "bert_large_t4": "bertlarge384-fp16-t4",
     "bert_large_a100": "bertlarge384-fp16-a100",
 }
+# The pipeline's models on emulated devices, made up and said to be so: overhead and time of each item in ms, largest
+# batch, longest wait in us. FP16 halves the time of an item and moves fewer weights.
+SYNTHETIC = {
+    fraud.NAME: (2.0, 0.05, 32, fraud.MAX_WAIT_US),
+    ads.NAME: (20.0, 2.5, 64, ads.MAX_WAIT_US),
+    ads.HALF_NAME: (12.0, 1.25, 64, ads.MAX_WAIT_US),
+}
+# The device that all share, and the ones that the critical and the background model have to themselves.
+SHARED, OWN = "shared-0", {fraud.NAME: "fraud-0", ads.NAME: "ads-0", ads.HALF_NAME: "ads-0"}
 ONE_ON_CPU = (InstanceGroup(count=1, kind="KIND_CPU"),)
 ONE_ON_GPU = (InstanceGroup(count=1, kind="KIND_GPU"),)
 
 
 def configurations() -> list[ModelConfig]:
     """Return every committed configuration, in the order in which a reader meets them."""
-    return [null(), resnet50(), resnet50_cuda(), *text.configs(), *emulated()]
+    pipeline = [fraud.config(), ads.config(), ads.config(half=True), *emulated_pipeline()]
+    return [null(), resnet50(), resnet50_cuda(), *text.configs(), *emulated(), *pipeline]
+
+
+def variants() -> dict[str, list[ModelConfig]]:
+    """Return further configurations of models, by variant: ``tritonserver --model-config-name=gpu`` takes those.
+
+    Rendered as ``<model>/configs/<variant>.pbtxt``; Triton falls back to ``config.pbtxt`` where a model has none.
+    """
+    return {"gpu": [fraud.gpu_config(), ads.gpu_config(), ads.gpu_config(half=True)]}
 
 
 def null() -> ModelConfig:
@@ -77,3 +95,19 @@ def emulated() -> list[ModelConfig]:
     """Models on emulated GPUs, one device for each GPU, in batches as they come: how to group is for the labs."""
     profiles = load_profiles()
     return [emulated_config(profiles[profile], name=name) for name, profile in EMULATED.items()]
+
+
+def emulated_pipeline() -> list[ModelConfig]:
+    """Fraud check and ad scoring on emulated devices: all on one (``_shared``), and apart (``_own``)."""
+    made = []
+    for place in ("shared", "own"):
+        for model, (overhead_ms, per_item_ms, largest, wait_us) in SYNTHETIC.items():
+            made.append(
+                emulated_config(
+                    synthetic_profile(overhead_ms, per_item_ms, largest),
+                    name=f"{model}_{place}",
+                    device=SHARED if place == "shared" else OWN[model],
+                    dynamic_batching=DynamicBatching(max_queue_delay_microseconds=wait_us),
+                )
+            )
+    return made

@@ -7,9 +7,10 @@ before the run.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,6 +35,24 @@ class Body:
     json_bytes: int | None = None
     batch_size: int = 1
 
+    def with_parameters(self, parameters: Mapping[str, Any]) -> "Body":
+        """Return the same request with more request parameters, such as Triton's ``priority`` and ``timeout``.
+
+        Source of the names: "Parameters extension" and "Schedule policy extension" of Triton's HTTP protocol.
+
+        Raises:
+            PlanError: the head of the body is no JSON object.
+        """
+        length = len(self.data) if self.json_bytes is None else self.json_bytes
+        try:
+            head = json.loads(self.data[:length])
+            head["parameters"] = {**head.get("parameters", {}), **parameters}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise PlanError(f"A request body whose head is no JSON object takes no parameters: {error}.") from error
+        text = json.dumps(head).encode()
+        json_bytes = None if self.json_bytes is None else len(text)
+        return dataclasses.replace(self, data=text + self.data[length:], json_bytes=json_bytes)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -46,6 +65,8 @@ class Plan:
         bodies: the distinct request bodies.
         times_s: intended send times from the start of the run, sorted, shape ``(n,)``; empty in a closed loop.
         choice: index into `bodies` of every request, shape ``(n,)``; a closed loop takes the bodies in turn.
+        waits_s: how long to wait before each further attempt of a refused (503) request, drawn beforehand like
+            everything else, shape ``(n, retries)``; by default refused is refused.
         clients: number of clients of a closed loop.
         seconds: length of a closed loop.
         think_s: pause of a client between an answer and its next request.
@@ -59,6 +80,7 @@ class Plan:
     bodies: tuple[Body, ...]
     times_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
     choice: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    waits_s: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     clients: int = 1
     seconds: float = 0.0
     think_s: float = 0.0
@@ -70,6 +92,10 @@ class Plan:
             raise PlanError("A plan needs at least one request body.")
         if len(self.times_s) != len(self.choice):
             raise PlanError(f"{len(self.times_s)} send times but {len(self.choice)} chosen bodies.")
+        if not self.waits_s.size:
+            object.__setattr__(self, "waits_s", np.zeros((len(self.times_s), 0)))
+        if len(self.waits_s) != len(self.times_s):
+            raise PlanError(f"{len(self.times_s)} send times but waits for {len(self.waits_s)} requests.")
 
     @property
     def end_s(self) -> float:
@@ -88,7 +114,11 @@ class Plan:
             raise PlanError(f"Part {index} of {parts} does not exist.")
         clients = len(range(index, self.clients, parts))
         return dataclasses.replace(
-            self, times_s=self.times_s[index::parts], choice=self.choice[index::parts], clients=clients
+            self,
+            times_s=self.times_s[index::parts],
+            choice=self.choice[index::parts],
+            waits_s=self.waits_s[index::parts],
+            clients=clients,
         )
 
     def save(self, path: Path) -> None:
@@ -105,8 +135,9 @@ class Plan:
             "bodies": [[len(body.data), body.json_bytes, body.batch_size] for body in self.bodies],
         }
         blob = np.frombuffer(b"".join(body.data for body in self.bodies), dtype=np.uint8)
+        arrays = {"times_s": self.times_s, "choice": self.choice, "waits_s": self.waits_s}
         with path.open("wb") as file:
-            np.savez(file, head=np.array(json.dumps(head)), blob=blob, times_s=self.times_s, choice=self.choice)
+            np.savez(file, head=np.array(json.dumps(head)), blob=blob, **arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> "Plan":
@@ -119,11 +150,11 @@ class Plan:
             with np.load(path, allow_pickle=False) as stored:
                 head = json.loads(str(stored["head"]))
                 blob = stored["blob"].tobytes()
-                times_s, choice = stored["times_s"], stored["choice"]
+                arrays = {name: stored[name] for name in ("times_s", "choice", "waits_s")}
         except (OSError, KeyError, ValueError) as error:
             raise PlanError(f"{path} is not a load plan: {error}. Write one with batchlab.load.write_plan.") from error
         bodies, start = [], 0
         for length, json_bytes, batch_size in head.pop("bodies"):
             bodies.append(Body(blob[start : start + length], json_bytes, batch_size))
             start += length
-        return cls(bodies=tuple(bodies), times_s=times_s, choice=choice, **head)
+        return cls(bodies=tuple(bodies), **arrays, **head)

@@ -1,23 +1,17 @@
-"""A load run while it happens: samples from the senders into the journal, live numbers, early ends, the judgement.
+"""The record of a load run while it happens: samples into the journal, live numbers, the judgement at the end.
 
-Kept apart from `batchlab.load`, which says what a run is; this module sees it through.
+A recorder belongs to one model; `batchlab.conductor` drives one, or several that share a start.
 """
 
 import contextlib
 import http.client
 import importlib.metadata
 import json
-import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from batchlab.fleet import Fleet
 from batchlab.journal import RunWriter
 from batchlab.measure import MS_PER_S, Run, pace
 from batchlab.plan import Plan
@@ -27,13 +21,10 @@ if TYPE_CHECKING:
     from batchlab.server import Server
 
 MAX_CPU_SHARE = 0.9
-TICK_S = 0.25
 FLUSH_EVERY_S = 1.0
-SHOW_EVERY_S = 0.5
-STOP_TIMEOUT_S = 4.0
+GONE = "server gone"
 # How a reason begins that says nothing about the server's speed; every other one is a server beyond its capacity.
 BLAMELESS = ("The sender", "The server was gone")
-BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s{postfix}"
 
 
 class LoadError(ValueError):
@@ -77,7 +68,12 @@ def probe(plan: Plan) -> None:
 
 
 class Recorder:
-    """Records one run; `record` does it all."""
+    """Records one run of one model: `prepare`, then `take` and `tick` while it lasts, then `finish`.
+
+    Attributes:
+        plan: the whole plan.
+        parts: what each sender does of it.
+    """
 
     def __init__(
         self,
@@ -89,82 +85,93 @@ class Recorder:
         settings: dict[str, Any],
         max_lateness_ms: float,
         seed: int | None = None,
-        body_sizes: np.ndarray | None = None,
-        size_name: str = "size",
-        progress: bool = True,
+        columns: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        self._server, self._plan, self._workers = server, plan, workers
+        """Hold what to record.
+
+        Args:
+            server, plan, settings, seed: see `batchlab.load`.
+            workers: senders that share the plan.
+            warmup_s: requests meant to be sent earlier do not count.
+            max_lateness_ms: bound on the P99 of the senders' lateness.
+            columns: further columns of the samples: for each body of the plan what it stands for, a whole number.
+        """
+        self.plan, self._server, self._workers = plan, server, workers
+        self.parts = [plan.part(index, workers) for index in range(workers)]
         self._warmup_s, self._max_lateness_ms, self._seed = warmup_s, max_lateness_ms, seed
-        self._settings, self._sizes, self._progress = settings, body_sizes, progress
-        self._size_name = size_name
+        self._settings = settings
+        self._columns = {name: [int(value) for value in values] for name, values in (columns or {}).items()}
+        self._retried = plan.waits_s.shape[1] > 0
         self._latencies_ms: list[float] = []
         self._lateness_ms: list[float] = []
         self._samples, self._last_s, self._an_error = 0, 0.0, ""
         self._reports: list[dict[str, Any]] = []
         self._before: Snapshot | None = None
-        self._ended = ""
-        self._interrupts = 0
+        self._writer: RunWriter | None = None
+        self._warm, self._flushed_s = warmup_s <= 0, 0.0
 
-    def record(self) -> Run:
-        """Send the plan, and return the run with its verdict on validity."""
-        probe(self._plan)
+    def prepare(self) -> RunWriter:
+        """Note where the numbers will come from, and open the record, which the caller closes."""
         details = {"client": f"locust {importlib.metadata.version('locust')}, {self._workers} process(es)"}
         if pace() != 1:
             details["pace"] = f"{pace():g}"
-        provenance = self._server.provenance(self._plan.model, seed=self._seed, **details)
-        plans = [self._plan.part(index, self._workers) for index in range(self._workers)]
-        self._before = self._server.statistics(self._plan.model)
-        extra = () if self._sizes is None else (self._size_name,)
-        writer = RunWriter(
-            provenance, self._plan.kind, warmup_s=self._warmup_s, settings=self._settings, extra_columns=extra
+        provenance = self._server.provenance(self.plan.model, seed=self._seed, **details)
+        self._before = self._server.statistics(self.plan.model)
+        self._writer = RunWriter(
+            provenance,
+            self.plan.kind,
+            warmup_s=self._warmup_s,
+            settings=self._settings,
+            extra_columns=(*self._columns, *(("attempts",) if self._retried else ())),
         )
-        with writer, Fleet(plans) as fleet, self._interruptible():
-            start = fleet.begin()
-            with self._bar() as bar:
-                self._follow(fleet, start, writer, bar)
-            activity = self._activity()
-            return writer.finish(
-                server=activity,
-                partial=bool(self._ended),
-                invalid=self._judge(),
-                settings={"senders": self._reports},
-            )
+        return self._writer
 
-    def _follow(self, fleet: Fleet, start: float, writer: RunWriter, bar: Any) -> None:
-        warm, stop_at = self._warmup_s <= 0, float("inf")
-        flushed = shown = start
-        for item in fleet.messages(TICK_S):
-            now = time.monotonic()
-            if item is not None:
-                _, message = item
-                for row in message.get("samples", ()):
-                    self._add(writer, row)
-                if report := message.get("done"):
-                    self._reports.append(report)
-                    if report["reason"].startswith("gone"):
-                        self._ended = self._ended or f"server {report['reason']}"
-                        fleet.stop()
-                continue
-            if not warm and now - start >= self._warmup_s:
-                # The server's own account starts where the samples that count start.
-                warm, self._before = True, self._server.statistics(self._plan.model)
-            if now - flushed >= FLUSH_EVERY_S:
-                writer.flush()
-                flushed = now
-            if now - shown >= SHOW_EVERY_S:
-                self._show(bar, min(now - start, bar.total or 0.0))
-                shown = now
-            if self._interrupts and stop_at == float("inf"):
-                self._ended = self._ended or "interrupted"
-                fleet.stop()
-                stop_at = now + STOP_TIMEOUT_S
-            if now > stop_at:
-                return
-        self._show(bar, bar.total or 0.0)
+    def take(self, message: dict[str, Any]) -> str:
+        """Record what a sender says; return why the server is gone, where the sender says so, else nothing."""
+        assert self._writer is not None
+        for row in message.get("samples", ()):
+            self._add(self._writer, row)
+        if report := message.get("done"):
+            self._reports.append(report)
+            if report["reason"].startswith("gone"):
+                return f"server {report['reason']}"
+        return ""
+
+    def tick(self, elapsed_s: float) -> None:
+        """Do what is due so long after the start."""
+        assert self._writer is not None
+        if not self._warm and elapsed_s >= self._warmup_s:
+            # The server's own account starts where the samples that count start.
+            self._warm, self._before = True, self._server.statistics(self.plan.model)
+        if elapsed_s - self._flushed_s >= FLUSH_EVERY_S:
+            self._writer.flush()
+            self._flushed_s = elapsed_s
+
+    def finish(self, ended: str = "") -> Run:
+        """Close the record and return the run, with its verdict on validity.
+
+        Args:
+            ended: why the run ended before its plan did; empty where it did not.
+        """
+        assert self._writer is not None
+        return self._writer.finish(
+            server=self._activity(),
+            partial=bool(ended),
+            invalid=self.judge(ended),
+            settings={"senders": self._reports},
+        )
+
+    def live(self) -> str:
+        """Return the numbers so far in a few words, empty before the first answer."""
+        if not self._latencies_ms:
+            return ""
+        middle, tail = np.percentile(self._latencies_ms, [50, 99], method="inverted_cdf")
+        return f"{len(self._latencies_ms)} answers, P50 {middle:.1f} ms, P99 {tail:.1f} ms"
 
     def _add(self, writer: RunWriter, row: list[Any]) -> None:
-        *columns, body = row
-        writer.add(*columns, *(() if self._sizes is None else (int(self._sizes[body]),)))
+        *columns, body, attempts = row
+        further = [values[body] for values in self._columns.values()]
+        writer.add(*columns, *further, *((attempts,) if self._retried else ()))
         intended, sent, done, _, ok, error = columns
         self._samples, self._last_s = self._samples + 1, max(self._last_s, done)
         if intended < self._warmup_s:
@@ -175,40 +182,25 @@ class Recorder:
         else:
             self._an_error = error
 
-    def _bar(self) -> Any:
-        quiet = not self._progress or os.environ.get("BATCHLAB_PROGRESS") == "0"
-        return tqdm(total=round(self._plan.end_s, 1), desc=self._plan.model, bar_format=BAR, disable=quiet, leave=False)
-
-    def _show(self, bar: Any, elapsed_s: float) -> None:
-        if bar.disable:
-            return
-        bar.n = max(elapsed_s, 0.0)
-        if self._latencies_ms:
-            middle, tail = np.percentile(self._latencies_ms, [50, 99], method="inverted_cdf")
-            bar.set_postfix_str(
-                f"{len(self._latencies_ms)} answers, P50 {middle:.1f} ms, P99 {tail:.1f} ms", refresh=False
-            )
-        bar.refresh()
-
     def _activity(self) -> Activity | None:
         try:
-            return self._server.statistics(self._plan.model) - self._before if self._before else None
+            return self._server.statistics(self.plan.model) - self._before if self._before else None
         except (OSError, RuntimeError, ValueError):
             # The server is gone, or the model was reloaded meanwhile: there is no account of this run.
             return None
 
-    def _judge(self) -> list[str]:
+    def judge(self, ended: str = "") -> list[str]:
         """Return why the numbers must not be used, each with its remedy; empty when they may."""
         reasons = []
-        if self._ended.startswith("server gone"):
-            why = self._ended.partition(": ")[2]
+        if ended.startswith(GONE):
+            why = ended.partition(": ")[2]
             reasons.append(
-                f"The server was gone {self._last_s:.1f} s into the run of {self._plan.end_s:.1f} s ({why}). "
+                f"The server was gone {self._last_s:.1f} s into the run of {self.plan.end_s:.1f} s ({why}). "
                 "What was measured until then is kept. Start the server and run again."
             )
         if not self._latencies_ms:
             reasons.append(f"No request was answered after the warm-up: {self._an_error or 'none was sent'}.")
-        late = self._lateness_ms if self._plan.kind == "open_loop" else []
+        late = self._lateness_ms if self.plan.kind == "open_loop" else []
         if late and (tail := float(np.percentile(late, 99))) > self._max_lateness_ms:
             waited = max((report["waited_for_core_s"] for report in self._reports), default=0.0)
             reasons.append(
@@ -227,25 +219,7 @@ class Recorder:
                 f"{capped} requests were not sent because {cap} were in flight already: the server is far beyond its "
                 "capacity. Lower the rate, or raise max_connections."
             )
-        planned = len(self._plan.times_s)
-        if self._plan.kind == "open_loop" and not self._ended and self._samples != planned:
+        planned = len(self.plan.times_s)
+        if self.plan.kind == "open_loop" and not ended and self._samples != planned:
             reasons.append(f"The senders reported {self._samples} of {planned} requests. Run again.")
         return reasons
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into a request to stop, so that no sample on its way is lost; a second one raises."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(*_: Any) -> None:
-            self._interrupts += 1
-            if self._interrupts > 1:
-                raise KeyboardInterrupt
-
-        earlier = signal.signal(signal.SIGINT, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, earlier)

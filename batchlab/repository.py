@@ -28,6 +28,7 @@ __all__ = [
     "difference",
     "models",
     "read",
+    "rendered",
     "write",
 ]
 
@@ -80,18 +81,27 @@ def committed() -> dict[str, ModelConfig]:
     return {config.name: config for config in committed_models.configurations()}
 
 
+def rendered() -> dict[str, ModelConfig]:
+    """Return every file that the code renders, by its path in the repository: configurations, and their variants."""
+    files = {f"{name}/config.pbtxt": config for name, config in committed().items()}
+    for variant, configs in committed_models.variants().items():
+        files |= {f"{config.name}/configs/{variant}.pbtxt": config for config in configs}
+    return files
+
+
 def write(repository: Path | None = None) -> list[str]:
-    """Render every committed configuration, each with a version folder; return the names of those that changed.
+    """Render every committed configuration and variant, each model with a version folder; return what changed.
 
     Raises:
         RepositoryError: a file cannot be written.
     """
     folder = repository or repository_dir()
     changed = []
-    for name, config in committed().items():
-        path, text = folder / name / "config.pbtxt", config.to_pbtxt()
+    for name, config in rendered().items():
+        path, text = folder / name, config.to_pbtxt()
         try:
-            _place_version(path.parent / "1")
+            _place_version(folder / config.name / "1")
+            path.parent.mkdir(exist_ok=True)
             if path.is_file() and path.read_text(encoding="utf-8") == text:
                 continue
             _write(path, text)
@@ -118,4 +128,4 @@ def _write(path: Path, text: str) -> None:
 
 if __name__ == "__main__":
     for name in write():
-        print(f"rendered {name}/config.pbtxt")
+        print(f"rendered {name}")

@@ -1,7 +1,7 @@
 """A plan being carried out: its clock, its connections, its raw samples. Runs in the sender only."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -59,8 +59,9 @@ class Session:
             return
         self._driving = True
         self.started.wait()
-        times, choice, start = self.plan.times_s.tolist(), self.plan.choice.tolist(), self.start
-        for number, (at, body) in enumerate(zip(times, choice, strict=True)):
+        plan, start = self.plan, self.start
+        rows = zip(plan.times_s.tolist(), plan.choice.tolist(), plan.waits_s.tolist(), strict=True)
+        for number, (at, body, waits_s) in enumerate(rows):
             moment = start + at
             if moment > time.monotonic():
                 self._pacer.wait_until(moment)
@@ -70,7 +71,7 @@ class Session:
             if self._stopping:
                 break
             self._outstanding += 1
-            gevent.spawn_raw(self._send, moment, body)
+            gevent.spawn_raw(self._send, moment, body, waits_s)
         self._drain(float("inf"))
         self.finished.set()
 
@@ -94,15 +95,27 @@ class Session:
             gevent.sleep(BACK_OFF_S)
         return True
 
-    def _send(self, intended: float | None, body: int) -> Answer:
-        answer = self.wire.send(self._requests[body])
+    def _send(self, intended: float | None, body: int, waits_s: Sequence[float] = ()) -> Answer:
+        """Send a request, again after each wait while the server refuses it; one sample, whatever the attempts.
+
+        The sample's send time is the first attempt's and its end the last one's, so that latency holds the waits.
+        """
+        first = answer = self.wire.send(self._requests[body])
+        attempts = 1
+        for wait_s in waits_s:
+            if not answer.refused or self._stopping:
+                break
+            gevent.sleep(wait_s)
+            if self._stopping:
+                break
+            answer = self.wire.send(self._requests[body])
+            attempts += 1
         self._outstanding -= 1
         start = self.start
-        meant = answer.sent if intended is None else intended
+        meant = first.sent if intended is None else intended
+        times = [meant - start, first.sent - start, answer.done - start]
         size = self.plan.bodies[body].batch_size
-        self.samples.append(
-            [meant - start, answer.sent - start, answer.done - start, size, not answer.error, answer.error, body]
-        )
+        self.samples.append([*times, size, not answer.error, answer.error, body, attempts])
         self.capped += answer.capped
         self._watch(answer)
         self.on_answer(answer, (answer.done - meant) * 1000)

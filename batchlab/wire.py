@@ -20,6 +20,7 @@ from batchlab.plan import Body
 RECEIVE_BYTES = 65536
 SPARE_FILES = 64
 ERROR_LENGTH = 160
+UNAVAILABLE = 503  # Triton's status for a full queue and for a request that waited too long in one
 
 
 class ServerUnreachableError(ConnectionError):
@@ -32,7 +33,10 @@ class CapReachedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: times on the monotonic clock, in seconds, and an empty `error` when all went well."""
+    """What came back: times on the monotonic clock, in seconds, and an empty `error` when all went well.
+
+    `refused`: the server is there but takes no more for now (503).
+    """
 
     sent: float
     done: float
@@ -40,6 +44,7 @@ class Answer:
     length: int = 0
     unreachable: bool = False
     capped: bool = False
+    refused: bool = False
 
 
 def encode_request(host: str, model: str, body: Body) -> bytes:
@@ -97,7 +102,7 @@ class Wire:
             done = time.monotonic()
             body = bytes(response._body_buffer)
             error = "" if response.status_code == 200 else _error_text(response.status_code, body)
-            return Answer(stamps[-1], done, error, len(body))
+            return Answer(stamps[-1], done, error, len(body), refused=response.status_code == UNAVAILABLE)
         except gevent.Timeout as raised:
             if raised is not timer:
                 raise

@@ -19,13 +19,17 @@ MODEL = "fixed"
 
 
 class Service:
-    """Answers after `service_ms`; with `devices` > 0 at most so many at a time, the rest queue in order."""
+    """Answers after `service_ms`; with `devices` > 0 at most so many at a time, the rest queue in order.
 
-    def __init__(self, service_ms=5.0, devices=0, fail_status=0, fail_text="", capacity=0):
+    With `refuse` > 0 the first so many requests are refused, and all above `capacity` inside at once where it is set.
+    """
+
+    def __init__(self, service_ms=5.0, devices=0, fail_status=0, fail_text="", capacity=0, refuse=0):
         self.service_s = service_ms / 1000
         self.gate = asyncio.Semaphore(devices) if devices else None
         self.fail_status, self.fail_text, self.capacity = fail_status, fail_text, capacity
-        self.arrivals, self.lengths, self.inside = [], [], 0
+        self.refuse = refuse
+        self.arrivals, self.lengths, self.parameters, self.paths, self.inside = [], [], [], [], 0
 
     async def answer(self, reader, writer):
         try:
@@ -34,7 +38,13 @@ class Service:
                 method, path, _ = head.split(b" ", 2)
                 fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
                 body = await reader.readexactly(int(fields.get(b"content-length", 0)))
-                status, answer = (200, self.get(path.decode())) if method == b"GET" else await self.infer(moment, body)
+                if method == b"GET":
+                    status, answer = 200, self.get(path.decode())
+                else:
+                    head = body[: int(fields.get(b"inference-header-content-length", len(body)))]
+                    self.parameters.append(json.loads(head).get("parameters", {}) if head.startswith(b"{") else {})
+                    self.paths.append(path.decode())
+                    status, answer = await self.infer(moment, body)
                 text = json.dumps(answer).encode()
                 writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(text), text))
                 await writer.drain()
@@ -48,7 +58,7 @@ class Service:
         self.lengths.append(len(body))
         if self.fail_status:
             return self.fail_status, {"error": self.fail_text}
-        if self.capacity and self.inside >= self.capacity:
+        if len(self.arrivals) <= self.refuse or (self.capacity and self.inside >= self.capacity):
             return 503, {"error": "Exceeds maximum queue size"}
         self.inside += 1
         if self.gate:
@@ -61,7 +71,8 @@ class Service:
 
     def get(self, path):
         if path == "/arrivals":
-            return {"arrivals": self.arrivals, "lengths": self.lengths}
+            notes = {"parameters": self.parameters, "paths": self.paths}
+            return {"arrivals": self.arrivals, "lengths": self.lengths, **notes}
         if path == "/v2":
             return {"name": "triton", "version": "0.0.0"}
         if path == f"/v2/models/{MODEL}":
@@ -69,11 +80,12 @@ class Service:
         if path == f"/v2/models/{MODEL}/config":
             dims = {"name": "item", "data_type": "TYPE_INT32", "dims": [1]}
             return {"name": MODEL, "backend": "python", "max_batch_size": 8, "input": [dims], "output": []}
-        count = len(self.arrivals)
+        model = path.split("/")[3]
+        count = sum(asked.split("/")[3] == model for asked in self.paths)
         zero = {"count": count, "ns": 0}
         parts = dict.fromkeys(("queue", "compute_input", "compute_infer", "compute_output", "success"), zero)
         stats = {"fail": {"count": 0, "ns": 0}, **parts}
-        row = {"name": MODEL, "inference_count": count, "execution_count": count, "inference_stats": stats}
+        row = {"name": model, "inference_count": count, "execution_count": count, "inference_stats": stats}
         return {"model_stats": [{**row, "batch_stats": [{"batch_size": 1, "compute_infer": zero}]}]}
 
 
@@ -89,7 +101,8 @@ async def serve(settings):
 class FakeServer:
     """The script in a process of its own, with the part of `batchlab.server.Server` that `load` uses."""
 
-    def __init__(self, inputs=None, max_batch_size=8, **settings):
+    def __init__(self, inputs=None, max_batch_size=8, models=(MODEL,), **settings):
+        self.models = models
         self.process = subprocess.Popen(
             [sys.executable, __file__, json.dumps(settings)],
             stdin=subprocess.PIPE,
@@ -102,15 +115,15 @@ class FakeServer:
         self.max_batch_size = max_batch_size
 
     def metadata(self, model):
-        if model != MODEL:
-            raise RuntimeError(f"The server has no model {model!r}; it has {MODEL}.")
+        if model not in self.models:
+            raise RuntimeError(f"The server has no model {model!r}; it has {', '.join(self.models)}.")
         return {"name": model, "inputs": self.inputs}
 
     def config(self, model):
         return type("Config", (), {"max_batch_size": self.max_batch_size})()
 
     def statistics(self, model):
-        return Snapshot.from_triton(model, self.fetch("/v2/models/fixed/stats"))
+        return Snapshot.from_triton(model, self.fetch(f"/v2/models/{model}/stats"))
 
     def provenance(self, model, seed=None, **details):
         return Provenance(tier="emulated", model=model, server="fake", seed=seed, details=details)

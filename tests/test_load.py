@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from fake_server import MODEL, FakeServer
+from loads import LOOSE_MS, once_sampled, schedule, send
 
 from batchlab import journal
 from batchlab.arrivals import Arrivals, poisson
@@ -19,36 +18,11 @@ from batchlab.inputs import InputsError
 from batchlab.load import LoadError, closed_loop, open_loop
 from batchlab.provenance import Provenance
 
-LOOSE_MS = 1000.0  # a bound on lateness that no busy test machine breaks
-
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path))
     monkeypatch.delenv("BATCHLAB_PACE", raising=False)
-
-
-def schedule(times_s, sizes=None, size_name=""):
-    return Arrivals(times_s, max([*times_s, 0.001]), seed=3, sizes=sizes, size_name=size_name)
-
-
-def send(server, arrivals, **options):
-    return open_loop(server, MODEL, arrivals, **{"progress": False, "max_lateness_ms": LOOSE_MS, **options})
-
-
-def once_sampled(folder, action):
-    """Do `action` when a run in `folder` has some samples on disk; return the waiting thread."""
-
-    def wait():
-        deadline = time.monotonic() + 60
-        while not any(path.read_text().count("\n") > 20 for path in (folder / "runs").glob("*.jsonl")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        action()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
 
 
 def test_every_request_is_sent_at_its_intended_time_and_once():
@@ -282,6 +256,11 @@ def test_provenance_names_the_client_and_the_seed():
         ({"warmup_s": 99}, "warmup_s must lie in the 1 s"),
         ({"max_connections": 0}, "max_connections must be 1 or more"),
         ({"max_lateness_ms": -1}, "max_lateness_ms must not be negative"),
+        ({"retries": 11}, "retries must lie in 0 to 10"),
+        ({"backoff_ms": 0}, "backoff_ms must be positive"),
+        ({"priority": 1.5}, "priority must be whole numbers"),
+        ({"priority": -1}, "priority must be whole numbers"),
+        ({"timeout_us": [5]}, "timeout_us must be one number, or one for each of the 2 requests"),
     ],
 )
 def test_bad_options_are_named(options, words):

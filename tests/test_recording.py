@@ -15,13 +15,13 @@ FINE = {"reason": "", "cpu_share": 0.2, "waited_for_core_s": 0.5, "capped": 0, "
 
 def judged(lateness_ms=0.1, samples=4, kind="open_loop", ended="", **report):
     plan = Plan(kind, "h:1", "m", (Body(b"x"),), times_s=np.arange(4.0), choice=np.zeros(4, int), seconds=4.0)
-    recorder = Recorder(None, plan, workers=1, warmup_s=1.0, settings={}, max_lateness_ms=5.0, progress=False)
+    recorder = Recorder(None, plan, workers=1, warmup_s=1.0, settings={}, max_lateness_ms=5.0)
     writer = type("Writer", (), {"add": lambda self, *row: None})()
     for number in range(samples):
         sent = number + lateness_ms / 1000
-        recorder._add(writer, [float(number), sent, sent + 0.01, 1, True, "", 0])
-    recorder._reports, recorder._ended = [{**FINE, **report}], ended
-    return recorder._judge()
+        recorder._add(writer, [float(number), sent, sent + 0.01, 1, True, "", 0, 1])
+    recorder._reports = [{**FINE, **report}]
+    return recorder.judge(ended)
 
 
 def test_a_punctual_sender_with_time_to_spare_is_valid():

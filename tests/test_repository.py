@@ -16,18 +16,28 @@ def test_committed_files_equal_the_rendering():
         assert repository.read(name) == config
 
 
+def test_committed_variants_equal_the_rendering():
+    files = {str(path.relative_to(repository_dir())) for path in repository_dir().glob("*/configs/*.pbtxt")}
+    variants = {name: config for name, config in repository.rendered().items() if "/configs/" in name}
+    assert files == set(variants)
+    for name, config in variants.items():
+        assert (repository_dir() / name).read_text(encoding="utf-8") == config.to_pbtxt()
+        # Triton wants the folder's name in every variant.
+        assert config.name == name.split("/")[0]
+
+
 def test_every_committed_model_has_a_version_folder():
     for name in repository.committed():
         assert (repository_dir() / name / "1").is_dir()
 
 
 def test_write_renders_what_is_missing_and_then_nothing(tmp_path):
-    assert repository.write(tmp_path) == list(repository.committed())
+    assert repository.write(tmp_path) == list(repository.rendered())
     assert repository.models(tmp_path) == sorted(repository.committed())
     assert (tmp_path / "resnet50" / "1" / ".gitkeep").is_file()
     assert repository.write(tmp_path) == []
     (tmp_path / "null" / "config.pbtxt").write_text('name: "null"\n')
-    assert repository.write(tmp_path) == ["null"]
+    assert repository.write(tmp_path) == ["null/config.pbtxt"]
     assert not list(tmp_path.rglob("*.part"))
 
 
