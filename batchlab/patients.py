@@ -25,6 +25,13 @@ ILLNESSES = {
     "timeout": "a default timeout in the queue of the critical model",
     "full queue": "a queue limit of the critical model that is too short",
 }
+# What speaks against each illness where it is not the right one.
+SYMPTOMS = {
+    "limiter": "then A's batches would wait inside their instance: a long mean compute, and nothing rejected.",
+    "company": "then nearly all of the time would be queue, the compute a few ms, and everyone would be answered.",
+    "timeout": "then Triton would count rejected requests.",
+    "full queue": "then requests would be missing between client and Triton, and nothing would count them.",
+}
 PATIENTS = 3
 ITEMS = 8  # of a request to the other model
 LIMITER = 'rate_limiter {{ resources [{{ name: "R" global: true count: 1 }}] priority: {priority} }}'
@@ -126,4 +133,6 @@ def _fall_ill(number: int, illness: str, rng: np.random.Generator) -> Patient:
 
 def _rejected(metrics: dict[str, list[tuple[dict[str, str], float]]]) -> float:
     rows = metrics.get("nv_inference_request_failure", [])
-    return sum(value for labels, value in rows if labels.get("model") == CRITICAL and labels.get("reason") == "REJECTED")
+    return sum(
+        value for labels, value in rows if labels.get("model") == CRITICAL and labels.get("reason") == "REJECTED"
+    )
