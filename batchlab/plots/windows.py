@@ -52,7 +52,9 @@ def percentile_by_window(
         values += y.tolist()
     log_axis(ax, "y", min(values), max(values))
     ax.set_ylim(min(values) / 1.5, max(values) * 1.6)
-    ax.set_xlim(0, max(float(found["end_s"].max()) for found in tables.values()))
+    # A run cut short may end before the spike: the axis holds both.
+    ends = [float(found["end_s"].max()) for found in tables.values()]
+    ax.set_xlim(0, max(*ends, *(spike_s or (0.0, 0.0))))
     level(ax, slo.limit_ms, f"SLO {slo.limit_ms:g} ms", COLOURS["slo"])
     if spike_s is not None:
         top = np.log(ax.get_ylim()[1])
