@@ -155,10 +155,11 @@ live.picture()
 # %% tags=["measured"]
 assert windows.latencies_ms(broken, *SPIKE).quantile(0.99) > 3 * SLO.limit_ms
 assert windows.latencies_ms(broken, 15, 18).quantile(0.99) > SLO.limit_ms
-print("The spike broke A's promise more than threefold, and two seconds after its end A was still late.")
+print("In the spike A's P99 was more than three times its limit, and two seconds after its end A was still late.")
 
 # %% [markdown]
 # The spike is over, and A still suffers: B's queue has to be worked off first.
+# And look at the first seconds: A was late before the spike, for one batch of a few pages is enough.
 #
 # ## The twin says it too
 #
@@ -303,10 +304,10 @@ print("Small batches more than halve A's P99, and cost B a good part of its rate
 
 
 # %%
-def group(priority):
-    """Return one instance that needs the only R there is."""
+def group(priority, count=1):
+    """Return instances of which each needs the only R there is."""
     limiter = f'rate_limiter {{ resources [{{ name: "R" global: true count: 1 }}] priority: {priority} }}'
-    return (InstanceGroup(1, "KIND_CPU", extra=limiter),)
+    return (InstanceGroup(count, "KIND_CPU", extra=limiter),)
 
 
 # %% [markdown]
@@ -400,11 +401,12 @@ check.number("half", half_capacity_ips, expected=8 / 0.022, rel=0.02, unit="1/s"
 # %% [markdown]
 # More than FP32 reaches with 64: the time gained was spent on smaller batches.
 # Now all three together: FP16, batches of 8, the rate limiter.
+# A second instance has B's next batch ready while the first computes; the limiter still lets only one of them run.
 
 # %% tags=["nbval-ignore-output"]
 limited = server.start([A, B_HALF], rate_limit=["R:1"])
 limited.reconfigure(A, instance_groups=group(1))
-limited.reconfigure(B_HALF, max_batch_size=8, instance_groups=group(10), **PATIENCE)
+limited.reconfigure(B_HALF, max_batch_size=8, instance_groups=group(10, count=2), **PATIENCE)
 together, ads_together = trial("+ FP16", b=B_HALF, on=limited, seconds=8)
 limited.stop()
 verdict(together, SLO)
@@ -413,8 +415,10 @@ verdict(together, SLO)
 pd.DataFrame(SCORES).T.round(0)
 
 # %% tags=["measured"]
+left_ips = (1 - busy) * 64 / 0.180
 assert SCORES["+ FP16"]["A: P99 ms"] < SLO.limit_ms
-print("On the one shared device, A's P99 is within its SLO while B asks for three times its share.")
+assert SCORES["+ FP16"]["B: ads/s"] > 0.7 * left_ips
+print("On one shared device A is within its SLO, and B scores more than 70 % of what A left it with FP32.")
 
 # %% [markdown]
 # ## Not a remedy for A: priority levels
@@ -548,9 +552,9 @@ ax = plots.percentile_by_window({"A in its own pool": own}, SLO, spike_s=PROOF_S
 # %% tags=["nbval-ignore-output"]
 alone_ms = alone.percentile_ms(99).value
 in_spike_ms = windows.latencies_ms(own, *PROOF_SPIKE).quantile(0.99)
-left_ips = (1 - busy) * 64 / 0.180
+left_ips = (1 - busy) * 64 / 0.180  # on a shared device, FP32
 kept = windows.answered_ips(ads_own, 8, 18) / left_ips
-print(f"A's P99 in the spike {in_spike_ms:.1f} ms, alone {alone_ms:.1f} ms: {in_spike_ms / alone_ms:.2f} times")
+print(f"A's P99 in the spike {in_spike_ms:.1f} ms, alone {alone.percentile_ms(99)}: {in_spike_ms / alone_ms:.2f} times")
 print(f"B scores {100 * kept:.0f} % of what A leaves on a shared device")
 
 # %% tags=["measured"]
@@ -559,6 +563,8 @@ assert kept > 0.8
 print("PASS in every window: baseline, spike and recovery; and B keeps more than 80 % of what A would leave it.")
 
 # %% [markdown]
+# What is left of a difference is not the device's: client, server and both senders share your cores.
+#
 # ## On your own processor
 #
 # The same with the real networks: no emulated device, only your cores.
@@ -575,7 +581,7 @@ pd.Series(per_ad, name="computing 64 ads, ms").round(2)
 # %% [markdown]
 # Fewer bits are a gain only where the arithmetic itself takes them: a processor without it converts to FP32 and back.
 #
-# Now B grows from 30 % to 90 % of what one thread carries: first it is given every core, then one thread.
+# Now B grows from 10 % to 50 % of what one thread carries: first it is given every core, then one thread.
 
 
 # %%
@@ -597,14 +603,15 @@ full_rps = 1000 / per_ad["ad_scoring"]  # requests/s that one thread could carry
 greedy = {"instances": 2, "parameters": {"intra_op_thread_count": str(os.cpu_count())}}
 modest = {"instances": 1, "parameters": {"intra_op_thread_count": "1"}}
 real = {
-    "B at 30 %": on_cores(0.3 * full_rps),
-    "B at 90 %, all cores": on_cores(0.9 * full_rps, **greedy),
-    "B at 90 %, one thread": on_cores(0.9 * full_rps, **modest),
+    "B at 10 %": on_cores(0.1 * full_rps),
+    "B at 50 %, all cores": on_cores(0.5 * full_rps, **greedy),
+    "B at 50 %, one thread": on_cores(0.5 * full_rps, **modest),
 }
 pd.Series({name: run.percentile_ms(99).value for name, run in real.items()}, name="A's P99, ms").round(1)
 
 # %% [markdown]
-# Threads are a processor's pools; client and server share your cores here, so these figures carry both.
+# Threads are a processor's pools, as far as there are cores to share out.
+# With two cores, client, server and both models meet on them whatever the threads: read your own figures.
 # A stricter fence is affinity: a server of its own for B, held on one core by `taskset`.
 #
 # ## On a GPU

@@ -13,7 +13,7 @@ SLO = Slo(p99_ms=50)
 def thirty_seconds():
     """100 requests a second, 10 ms each, but 200 ms from second 10 to 20; the first failed."""
     slow = np.repeat([10.0, 200.0, 10.0], 1000)
-    run = run_of(slow, gaps_s=np.concatenate([[0.0], np.full(2999, 0.01)]), batch=2)
+    run = run_of(slow, gaps_s=np.concatenate([[0.005], np.full(2999, 0.01)]), batch=2)
     run.samples.loc[0, "ok"] = False
     return run
 
