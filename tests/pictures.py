@@ -10,6 +10,7 @@ from batchlab.curve import Sweep
 from batchlab.measure import COLUMNS, Run
 from batchlab.profiles import synthetic_profile
 from batchlab.provenance import Machine, Provenance
+from batchlab.slo import Slo
 from batchlab.statistics import Activity
 
 MACHINE = Machine("Intel(R) Xeon(R) Processor @ 2.70GHz", 2, 7.8, "Linux x86_64", "3.11.7")
@@ -164,6 +165,9 @@ PICTURES = {
         x_label="load",
         y_label="mean wait (ms)",
         y_top=50,
+    ),
+    "windows": lambda: plots.percentile_by_window(
+        {"slow": queue_run(600, seconds=20), "quick": queue_run(200, seconds=20)}, Slo(p99_ms=60), 2.0, spike_s=(5, 10)
     ),
     "slo_surface": lambda: plots.slo_surface(search_table(), 100, provenance=provenance()),
     "pareto": lambda: plots.pareto(search_table(), provenance=provenance(), label="name", slo=100),

@@ -18,6 +18,7 @@ from batchlab.plots.sweeps import (
     throughput_latency,
 )
 from batchlab.plots.traffic import p99_against_rate, rate_over_time
+from batchlab.plots.windows import percentile_by_window
 
 __all__ = [
     "COLOURS",
@@ -32,6 +33,7 @@ __all__ = [
     "latency_histogram",
     "p99_against_rate",
     "pareto",
+    "percentile_by_window",
     "photographs",
     "rate_over_time",
     "request_timeline",
