@@ -5,12 +5,12 @@ PY := .venv/bin/python
 # Extra options for single targets, for example: make lab OPTIONS=--no-browser, make test OPTIONS="-k doctor"
 OPTIONS ?=
 
-.PHONY: help lab test setup models doctor labs solutions bench lint format constraints clean
+.PHONY: help lab test setup models doctor labs solutions bench bench-twin lint format constraints clean
 
 help:  ## List these targets
 	@echo "Batchlab. Start with 'make lab'."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 lab: setup  ## Set up what is missing, then open JupyterLab on the first lab
 	@$(PY) -m batchlab labs $(OPTIONS)
@@ -35,6 +35,9 @@ solutions: models  ## Execute solutions/*.py into solutions/*.ipynb, outputs kep
 
 bench: setup  ## Measure the timing goals; tables on screen, CSV files in build/bench/
 	@$(PY) -m benchmarks $(OPTIONS)
+
+bench-twin: setup models  ## Judge the digital twin against the real Triton; about 12 minutes, resumable
+	@$(PY) -m benchmarks.bench_twin $(OPTIONS)
 
 lint: setup  ## Style, format and types: ruff and mypy
 	@$(PY) -m ruff check .

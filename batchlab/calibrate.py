@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
 from batchlab.load import closed_loop, open_loop
-from batchlab.measure import Run
+from batchlab.measure import Run, pace
 from batchlab.rungs import missed, read
 from batchlab.schedule import Arrivals
 from batchlab.service import Calibration
@@ -29,6 +29,8 @@ WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
 CLUMP, CLUMP_CYCLES, LEAST_APART_MS, MISS_S = 4, 12, 50.0, 6.0
 POLL_S = 0.04
+LEAST_RUNG_S = 0.25
+"""At whatever pace: a rung in which no batch ends says nothing."""
 
 
 class CalibrateError(ValueError):
@@ -82,7 +84,7 @@ def calibrate(
                     server,
                     model,
                     clients=clients,
-                    seconds=seconds_per_rung,
+                    seconds=max(seconds_per_rung, LEAST_RUNG_S / pace()),
                     warmup_s=WARMUP_S,
                     inputs=inputs,
                     progress=False,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,9 @@ class ServiceTime:
     Attributes:
         batch_sizes: rising, from 1, shape ``(n,)``.
         mean_ms: mean time of a batch of that size, shape ``(n,)``; linear between the sizes.
-        variation: coefficient of variation of the time of one batch (standard deviation over mean); drawn lognormal.
+        variation: coefficient of variation of the time of one batch (standard deviation over mean).
+        law: what the time of one batch is drawn from: ``"lognormal"`` with that variation, or ``"exponential"``, whose
+            variation is 1, the service of the M/M queues.
         source: where the numbers come from, for captions.
     """
 
@@ -32,6 +34,7 @@ class ServiceTime:
     mean_ms: np.ndarray
     variation: float = 0.0
     source: str = "given"
+    law: Literal["lognormal", "exponential"] = "lognormal"
 
     def __post_init__(self) -> None:
         sizes, times = np.array(self.batch_sizes, dtype=int), np.array(self.mean_ms, dtype=float)
@@ -48,6 +51,8 @@ class ServiceTime:
                 f"A batch of {sizes[i + 1]} takes {times[i + 1]:g} ms, less than the {times[i]:g} ms of a batch of "
                 f"{sizes[i]}: service times do not decrease. Measure both again."
             )
+        if self.law not in ("lognormal", "exponential"):
+            raise ServiceError(f"A service time is drawn lognormal or exponential, not {self.law!r}.")
         if not 0 <= self.variation < 10:
             raise ServiceError(f"A coefficient of variation is 0 or more (0.1 is usual), got {self.variation}.")
         object.__setattr__(self, "batch_sizes", sizes)
@@ -92,12 +97,14 @@ class ServiceTime:
             "mean_ms": self.mean_ms.tolist(),
             "variation": self.variation,
             "source": self.source,
+            "law": self.law,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ServiceTime":
         """Rebuild from `to_dict`."""
-        return cls(values["batch_sizes"], values["mean_ms"], values["variation"], values["source"])
+        law = values.get("law", "lognormal")
+        return cls(values["batch_sizes"], values["mean_ms"], values["variation"], values["source"], law)
 
 
 @dataclass(frozen=True)

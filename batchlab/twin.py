@@ -211,6 +211,7 @@ def world(models: Sequence[Twin], parts: Sequence[np.ndarray], resources: Mappin
             "dispatch_item_ns": round(m.overheads.dispatch_item_ms * NS_PER_MS),
             "answer_ns": round(m.overheads.answer_ms * NS_PER_MS),
             "missed_wake": m.overheads.missed_wake,
+            "memoryless": m.service.law == "exponential",
             "spread": m.service.variation,
             "following": ends[i] - len(parts[i]),
             "last": ends[i],

@@ -1,18 +1,17 @@
-"""The twin's clock, compiled: arrivals, instances, devices, the rate limiter, and the moments when the batcher looks.
+"""The twin's clock, compiled: what arrives, what ends, and the moments when the batcher looks.
 
 Source: ``Enqueue``, ``BatcherThread`` and ``WaitForPayloadSlotAvailable`` in ``src/dynamic_batch_scheduler.cc``,
-``RateLimiter`` in ``src/rate_limiter.cc``, ``BackendThread`` in ``src/backend_model_instance.cc``,
 triton-inference-server/core, as of 2.51.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numba import njit
 
 from batchlab import twin_cache
-from batchlab.twin_batcher import US, choose, fill, join, merge_ahead, new_batch, ride
+from batchlab.twin_batcher import US, choose, fill, join, new_batch
+from batchlab.twin_instances import end, stage, take
 from batchlab.twin_queue import compiled, enqueue, sweep_expired, tell_refused
 from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUNNING, WANTS_SLOT, World, lean
 
@@ -149,111 +148,3 @@ def hand_over(w: World, m: int, t: int) -> None:
             if w.instances[m, i].busy == NONE:
                 take(w, m, i, t)
                 break
-
-
-@compiled
-def first_ahead(me: Any, batches: Any) -> int:
-    """Take the batch that waits longest for an instance."""
-    b = me.ahead_head
-    me.ahead_head = batches[b].follower
-    me.ahead -= 1
-    return int(b)
-
-
-@compiled
-def take(w: World, m: int, i: int, t: int) -> None:
-    """Let a free instance take the batch that waits longest."""
-    b = first_ahead(w.models[m], w.batches)
-    merge_ahead(w.models[m], w.requests, w.batches, b, t)
-    execute(w, m, i, b, t)
-
-
-@njit(cache=True)
-def execute(w: World, m: int, i: int, b: int, t: int) -> None:
-    """Start a batch: its instance is taken now, its device when it is free."""
-    me, mine = w.models[m], w.batches[b]
-    busy_ns = w.service_ns[m, mine.items]
-    if me.spread > 0:
-        sigma = np.sqrt(np.log(1 + me.spread**2))
-        busy_ns *= np.exp(sigma * np.random.standard_normal() - sigma**2 / 2)
-    start = t + me.dispatch_ns + me.dispatch_item_ns * mine.items
-    if me.device != NONE:
-        start = max(start, w.device_free_ns[me.device])
-        w.device_free_ns[me.device] = start + np.int64(busy_ns)
-    mine.state = RUNNING
-    mine.instance = i
-    mine.start_ns = start
-    mine.end_ns = start + np.int64(busy_ns)
-    w.instances[m, i].busy = b
-    w.instances[m, i].until_ns = mine.end_ns
-    me.free -= 1
-    ride(me, w.requests, w.batches, b, t)
-
-
-@compiled
-def end(w: World, m: int, i: int, t: int) -> None:
-    """Free an instance; it takes what is ready before the batcher hears of it."""
-    me, instance = w.models[m], w.instances[m, i]
-    instance.busy = NONE
-    instance.until_ns = NEVER
-    me.free += 1
-    if len(w.available) > 0:
-        instance.executions += 1
-        for k in range(len(w.available)):
-            w.available[k] += w.needs[m, k]
-        stage(w, m, t)
-        allocate(w, t)
-    elif me.ahead > 0:
-        take(w, m, i, t)
-
-
-@njit(cache=True)
-def stage(w: World, m: int, t: int) -> None:
-    """Pair batches with free instances, the least used first; the pairs then wait for their resources."""
-    me = w.models[m]
-    while me.ahead > 0:
-        chosen = NONE
-        for i in range(me.instances):
-            instance = w.instances[m, i]
-            if instance.busy != NONE or instance.staged != NONE:
-                continue
-            if chosen == NONE or instance.executions < w.instances[m, chosen].executions:
-                chosen = i
-        if chosen == NONE:
-            return
-        w.instances[m, chosen].staged = first_ahead(me, w.batches)
-        w.instances[m, chosen].turn = w.made[1]
-        w.made[1] += 1
-        me.staged += 1
-        allocate(w, t)
-
-
-@njit(cache=True)
-def allocate(w: World, t: int) -> None:
-    """Run the staged pair of lowest score, executions so far times weight, if its resources are there.
-
-    Only that one is looked at: a pair that could run waits behind one that cannot (head-of-line). Of two alike the
-    first staged goes first.
-    """
-    model, chosen, least, turn = NONE, NONE, NEVER, NEVER
-    for m in range(len(w.models)):
-        for i in range(w.models[m].instances):
-            instance = w.instances[m, i]
-            score = instance.executions * w.models[m].weight
-            if instance.staged != NONE and (score < least or (score == least and instance.turn < turn)):
-                model, chosen, least, turn = m, i, score, instance.turn
-    if model == NONE:
-        return
-    for k in range(len(w.available)):
-        if w.available[k] < w.needs[model, k]:
-            return
-    for k in range(len(w.available)):
-        w.available[k] -= w.needs[model, k]
-    me = w.models[model]
-    b = w.instances[model, chosen].staged
-    w.instances[model, chosen].staged = NONE
-    me.staged -= 1
-    execute(w, model, chosen, b, t)
-    # That model's batcher learns that its batch is gone.
-    if me.batching and me.batcher == ASLEEP and me.queued > 0:
-        me.wake_ns = t

@@ -42,6 +42,7 @@ MODEL = np.dtype(
         ("dispatch_item_ns", "i8"),  # more for each item of the batch
         ("answer_ns", "i8"),  # from the device to the client
         ("missed_wake", "f8"),  # how often the batcher does not notice that an instance became free
+        ("memoryless", "i8"),  # exponential service times
         ("spread", "f8"),  # coefficient of variation of the service time
         ("following", "i8"),  # the next request to arrive
         ("last", "i8"),  # one beyond the last

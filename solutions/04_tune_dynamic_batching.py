@@ -348,7 +348,7 @@ SICK = {"max_batch_size": 32, "max_queue_delay_microseconds": 60_000, "preferred
 
 def tail_of(configuration, seed=5):
     triton.reconfigure(MODEL, **configuration)
-    return open_loop(triton, MODEL, traffic(150, 6, seed), warmup_s=0.5)
+    return open_loop(triton, MODEL, traffic(150, 6, seed), warmup_s=0.5, progress=False)
 
 
 # %% tags=["nbval-ignore-output"]

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from batchlab import plots
+from batchlab import arrivals, plots, simulate, timeline, twin
 from batchlab.curve import Sweep
 from batchlab.measure import COLUMNS, Run
+from batchlab.profiles import synthetic_profile
 from batchlab.provenance import Machine, Provenance
+from batchlab.slo import Slo
 from batchlab.statistics import Activity
 
 MACHINE = Machine("Intel(R) Xeon(R) Processor @ 2.70GHz", 2, 7.8, "Linux x86_64", "3.11.7")
@@ -104,6 +106,17 @@ def three_gpus():
     return {name: sweep_of(name) for name in CURVES}
 
 
+def replayed(max_delay_ms):
+    twin_of_it = twin.model(synthetic_profile(10, 1, 32), name="toy_t4", max_delay_ms=max_delay_ms)
+    schedule = arrivals.poisson(400, 1, seed=2)
+    return timeline.window(simulate.replay([simulate.Stream(twin_of_it, schedule)])["toy_t4"], 0.5, 0.08)
+
+
+def waits_by_load():
+    alone = twin.model(synthetic_profile(9, 1, 1), name="toy_t4", batching=False)
+    return [simulate.simulate(alone, arrivals.poisson(rate, 60, seed=3)) for rate in (50, 80, 92)]
+
+
 PICTURES = {
     "latency_one": lambda: plots.latency_against_batch(sweep_of("rn50-amp-t4-eager")),
     "latency_three": lambda: plots.latency_against_batch(list(three_gpus().values())),
@@ -140,6 +153,21 @@ PICTURES = {
             for limit in (8, 32)
         },
         100,
+    ),
+    "batch_timeline": lambda: plots.batch_timeline(replayed(0)),
+    "batch_timeline_wait": lambda: plots.batch_timeline(replayed(5)),
+    "formula": lambda: plots.formula_against_runs(
+        {"M/D/1": lambda load: 5 * load / (1 - load), "M/M/1": lambda load: 10 * load / (1 - load)},
+        {"twin": waits_by_load()},
+        x=lambda run: run.offered_rps / 100,
+        y=lambda run: run.server.queue_ms,
+        x_range=(0.3, 0.95),
+        x_label="load",
+        y_label="mean wait (ms)",
+        y_top=50,
+    ),
+    "windows": lambda: plots.percentile_by_window(
+        {"slow": queue_run(600, seconds=20), "quick": queue_run(200, seconds=20)}, Slo(p99_ms=60), 2.0, spike_s=(5, 10)
     ),
     "slo_surface": lambda: plots.slo_surface(search_table(), 100, provenance=provenance()),
     "pareto": lambda: plots.pareto(search_table(), provenance=provenance(), label="name", slo=100),

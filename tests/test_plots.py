@@ -23,6 +23,7 @@ from batchlab.plots import COLOURS, PlotError
 from batchlab.plots.canvas import named, source_line, spread
 from batchlab.plots.palette import contrast, readable, shades
 from batchlab.profiles import load_profiles
+from batchlab.slo import Slo
 
 T4 = "rn50-amp-t4-eager"
 
@@ -71,7 +72,7 @@ class TestEveryPicture:
         public = {name: getattr(plots, name) for name in plots.__all__}
         helpers = {"shades", "use_style", "photographs"}
         functions = [name for name, thing in public.items() if inspect.isfunction(thing) and name not in helpers]
-        assert len(functions) == 14
+        assert len(functions) == 17
         assert [name for name in functions if f"plots.{name}(" not in drawn] == []
 
     @pytest.mark.parametrize("name", PICTURES)
@@ -80,7 +81,8 @@ class TestEveryPicture:
         assert ax.get_title(loc="left")
         assert ax.get_xlabel()
         assert ax.get_ylabel() or name.startswith("time_")
-        assert "emulated: real Triton" in caption_of(ax) or "nothing was measured" in caption_of(ax)
+        said = ("emulated: real Triton", "simulated: no server", "nothing was measured")
+        assert any(tier in caption_of(ax) for tier in said)
         boxes = texts(ax)
         overlaps = [
             (one, other)
@@ -414,6 +416,26 @@ class TestTraffic:
         assert [line.get_xdata()[0] for line in ax.get_lines() if line.get_marker() == "x"] == [runs[1].offered_rps]
         x, _ = line_of(ax, COLOURS["latency"])
         assert runs[1].offered_rps not in x
+
+
+class TestWindows:
+    def test_each_window_shows_its_own_percentile_filled_where_within(self):
+        slow = np.repeat([10.0, 200.0, 10.0], 300)
+        run = run_of(slow, gaps_s=np.concatenate([[0.0], np.full(899, 0.01)]), origin=provenance(model="a"))
+        ax = plots.percentile_by_window({"a": run}, Slo(p99_ms=50), 3.0, spike_s=(3, 6))
+        x, y = line_of(ax, COLOURS["latency"], "None")
+        assert x.tolist() == [1.5, 4.5, 7.5]
+        assert y == pytest.approx([10, 200, 10])
+        hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white"]
+        assert [list(line.get_xdata()) for line in hollow] == [[4.5]]
+        assert "spike" in [text for text, _ in texts(ax)]
+        assert "emulated" in caption_of(ax)
+
+    def test_nothing_answered_is_no_picture(self):
+        run = run_of([10.0, 10.0])
+        run.samples["ok"] = False
+        with pytest.raises(PlotError, match="no window"):
+            plots.percentile_by_window({"a": run}, Slo(p99_ms=50))
 
 
 class TestConfigurations:

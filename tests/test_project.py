@@ -60,7 +60,7 @@ def tracked() -> list[Path]:
 
 
 def makefile_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", text("Makefile"), flags=re.MULTILINE))
 
 
 def documents() -> str:
@@ -80,12 +80,12 @@ def test_conda_users_get_the_same_pins() -> None:
 
 def test_make_alone_lists_every_target() -> None:
     shown = subprocess.run(["make", "--no-print-directory"], cwd=PROJECT, capture_output=True, text=True, check=True)
-    listed = set(re.findall(r"^  make ([a-z]+) ", shown.stdout, flags=re.MULTILINE))
+    listed = set(re.findall(r"^  make ([a-z-]+) ", shown.stdout, flags=re.MULTILINE))
     assert listed == makefile_targets()
 
 
 def test_every_make_command_of_the_documents_is_a_target() -> None:
-    named = set(re.findall(r"(?:`|^)make ([a-z]+)", documents(), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", documents(), flags=re.MULTILINE))
     assert {"lab", "test", "doctor"} <= named
     assert named <= makefile_targets()
 

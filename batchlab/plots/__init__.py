@@ -8,6 +8,8 @@ from batchlab.plots.configurations import pareto, slo_surface
 from batchlab.plots.inside import batch_histogram, time_in_server
 from batchlab.plots.palette import COLOURS, shades
 from batchlab.plots.photographs import photographs
+from batchlab.plots.queues import formula_against_runs
+from batchlab.plots.replay import batch_timeline
 from batchlab.plots.requests import closed_against_open, latency_ecdf, latency_histogram, request_timeline
 from batchlab.plots.sweeps import (
     fixed_and_per_item,
@@ -16,18 +18,22 @@ from batchlab.plots.sweeps import (
     throughput_latency,
 )
 from batchlab.plots.traffic import p99_against_rate, rate_over_time
+from batchlab.plots.windows import percentile_by_window
 
 __all__ = [
     "COLOURS",
     "PlotError",
     "batch_histogram",
+    "batch_timeline",
     "closed_against_open",
     "fixed_and_per_item",
+    "formula_against_runs",
     "latency_against_batch",
     "latency_ecdf",
     "latency_histogram",
     "p99_against_rate",
     "pareto",
+    "percentile_by_window",
     "photographs",
     "rate_over_time",
     "request_timeline",
