@@ -58,7 +58,7 @@ def main() -> None:
     columns = ["curve", "traffic", "exhaustive_rps", "twin_rps", "rate_ratio", "exhaustive_runs", "twin_runs"]
     title = f"Highest confirmed rate with P99 within {SLO.limit_ms:g} ms over {len(space)} configurations"
     report.tell("twin_tune", title, table, table[[*columns, "runs_ratio"]])
-    for row in rows:
+    for row in [] if asked.tiny else rows:
         name = f"{row['curve']}, {row['traffic']}"
         ratio, share = row["rate_ratio"], row["runs_ratio"]
         report.judge(f"{name}: {RATE_GOAL:.0%} of the exhaustive rate", f"{ratio:.1%}", ratio >= RATE_GOAL)
