@@ -81,8 +81,9 @@ def batch_latency_bound_ms(rate_rps: float, alpha_ms: float, tau0_ms: float) -> 
         phi1 = 3/2 tau0 / (1 - l alpha) + alpha/2 (l alpha + 2) / (1 - l^2 alpha^2)
 
     Mean latency is a function of the rate and of the share of services that leave the queue empty. That it falls as
-    that share grows is not proven here; the tests' grid of curves and loads bears it out. The share is at least 0, which gives phi1, and at least ``1 - l (alpha + tau0)``, for no batch is
-    smaller than 1, which gives phi0. Near the exact value at all loads. With a limited batch it is no bound: it is near
+    that share grows is not proven here; the tests' grid of curves and loads bears it out. The share
+    is at least 0, which gives phi1, and at least ``1 - l (alpha + tau0)``, for no batch is smaller
+    than 1, which gives phi0. Near the exact value at all loads. With a limited batch it is no bound: it is near
     the truth only as long as the limit is hardly ever reached.
 
     Source: Y. Inoue, Queueing analysis of GPU-based inference servers with dynamic batching, Performance Evaluation 147
