@@ -22,6 +22,9 @@ TIER_NOTES: dict[str, str] = {
     "gpu": "gpu: real model on an NVIDIA GPU",
 }
 
+MADE_UP = "synthetic"
+"""So begins the name of a profile that nobody published."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -88,9 +91,11 @@ class Provenance:
 
     @property
     def note(self) -> str:
-        """The tier in words; a null model, which computes nothing, is not called a real one."""
+        """The tier in words: a model that computes nothing is not called real, a made-up curve not published."""
         if self.details.get("computes") == "nothing":
             return f"{self.tier}: no model computes, the time is the server's and the client's own"
+        if self.tier == "emulated" and self.profile.startswith(MADE_UP):
+            return "emulated: real Triton, accelerator played back from made-up latencies"
         return TIER_NOTES[self.tier]
 
     def caption(self) -> str:

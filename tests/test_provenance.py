@@ -88,3 +88,10 @@ def test_this_machine_counts_the_cores_that_the_process_may_use():
         os.sched_setaffinity(0, allowed)
     assert this_machine().memory_gib > 0
     assert this_machine().processor
+
+
+def test_a_made_up_curve_is_not_called_published():
+    made_up = Provenance("emulated", "m", "s", profile="synthetic-2ms+0.05ms")
+    assert "made-up latencies" in made_up.caption()
+    assert "published" not in made_up.caption()
+    assert "published latencies" in Provenance("emulated", "m", "s", profile="rn50-amp-t4-eager").caption()
