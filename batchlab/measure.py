@@ -139,9 +139,10 @@ class Run:
     @property
     def kept(self) -> pd.DataFrame:
         """The samples after the warm-up, failures included."""
-        if self.warmup_s <= 0:
-            return self.samples  # Nothing is meant to be sent before 0; a filter that keeps all is not free.
-        return self.samples[self.samples["intended_s"] >= self.warmup_s]
+        intended_s = self.samples["intended_s"].to_numpy(float)
+        if not len(intended_s) or intended_s.min() >= self.warmup_s:
+            return self.samples  # A filter that keeps all is not free.
+        return self.samples[intended_s >= self.warmup_s]
 
     @property
     def answered(self) -> pd.DataFrame:

@@ -52,7 +52,8 @@ class ResNet50(torch.nn.Module):
         """Return scores, shape ``(n, 1000)``."""
         if image.dtype == torch.uint8:
             image = ((image.float() - self.mean) / self.deviation).permute(0, 3, 1, 2)
-        return self.body(image.to(next(self.body.parameters()).dtype))
+        dtype = next((weights.dtype for weights in self.body.parameters()), image.dtype)
+        return self.body(image.to(dtype))
 
 
 def torch_version() -> str:

@@ -142,7 +142,7 @@ def test_a_profile_and_a_calibration(tmp_path) -> None:
         (["--service", "10", "--preferred", "64"], "64"),
         (["--service", "10", "--rate", "1", "--seconds", "1e-6"], "no requests to simulate"),
         (["--service", "10", "--rate", "1e6", "--seconds", "3600"], "do not fit one record"),
-        (["--service", "10", "--batch-size", "99"], "batch_size [99] is out of range"),
+        (["--service", "10", "--batch-size", "99"], "batch_size 99 is out of range"),
         (["--service", "10", "--slo-p99-ms", "0"], "number of milliseconds above 0"),
         (["--service", "10", "--dispatch-ms", "-1"], "it is 0 or more"),
         (["--profile", "rn50-amp-t4-eager", "--max-batch", "999"], "Nothing is extrapolated"),
