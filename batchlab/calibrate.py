@@ -46,7 +46,7 @@ def calibrate(
     seconds_per_rung: float = 0.8,
     progress: bool = True,
 ) -> Calibration:
-    """Measure what the twin of `model` needs to know, in under 20 s.
+    """Measure what the twin of `model` needs to know: 15 to 35 s on two cores, longer the larger the largest batch.
 
     The model is reloaded with one instance and no wait for the time of the calibration, then put back as it was.
 
