@@ -9,6 +9,8 @@ from typing import Any
 from batchlab.fleet_day import FleetDay
 
 HOURS_A_DAY = 24
+SECONDS_AN_HOUR = 3600
+SMALL_USD = 0.05
 UNDATED = "undated"
 
 
@@ -52,6 +54,11 @@ class Price:
         """Share of one GPU."""
         return self.usd_per_hour / self.gpu_count
 
+    @property
+    def dated(self) -> str:
+        """Its day in words."""
+        return self.as_of if self.as_of == UNDATED else f"of {self.as_of}"
+
     def __str__(self) -> str:
         where = f", {self.region}" if self.region else ""
         return f"{self.provider} {self.instance}{where}: {self.usd_per_hour:g} USD/h for {self.gpu_count} x {self.gpu}"
@@ -78,6 +85,40 @@ def cheapest(gpu: str) -> Price:
         known = ", ".join(sorted({price.gpu for price in prices}))
         raise CostError(f"No price of {gpu!r} is known; there are {known}. Give one of your own.")
     return min(fitting, key=lambda price: (price.as_of == UNDATED, price.usd_per_gpu_hour))
+
+
+def price_of(instance: str, as_of: str = "") -> Price:
+    """Return the shipped price of a machine by its name; the latest one, or the one of that day.
+
+    Raises:
+        CostError: there is none.
+    """
+    named = [price for price in load_prices() if price.instance == instance]
+    fitting = [price for price in named if as_of in ("", price.as_of)]
+    if not fitting:
+        known = ", ".join(price.as_of for price in named) or "no day"
+        raise CostError(f"No price of {instance!r}{f' of {as_of}' if as_of else ''} is known, but of {known}.")
+    return max(fitting, key=lambda price: (price.as_of != UNDATED, price.as_of))
+
+
+def usd_per_1000(usd_per_hour: float, within_rps: float) -> float:
+    """Return what 1000 answers within the SLO cost: ``usd_per_hour / (3600 * within_rps) * 1000``.
+
+    Args:
+        usd_per_hour: of all that is paid for, idle or not.
+        within_rps: answers within the SLO per second; late ones and failures cost as much and count nothing.
+
+    Raises:
+        CostError: a negative price or rate, or one that is no number.
+    """
+    if not (math.isfinite(usd_per_hour) and usd_per_hour >= 0 and math.isfinite(within_rps) and within_rps >= 0):
+        raise CostError(f"A price and a rate are 0 or more, got {usd_per_hour} USD an hour and {within_rps}/s.")
+    return usd_per_hour / (SECONDS_AN_HOUR * within_rps) * 1000 if within_rps else float("inf")
+
+
+def unit(most_usd_per_1000: float) -> tuple[float, str]:
+    """Return by how much to multiply costs of 1000 answers, and how many they then are of: nobody reads 7e-05 USD."""
+    return (1000.0, "million") if most_usd_per_1000 < SMALL_USD else (1.0, "1000")
 
 
 @dataclass(frozen=True)

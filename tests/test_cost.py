@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from batchlab import twin
-from batchlab.cost import UNDATED, CostError, FleetCost, Price, cheapest, fleet_cost, load_prices
+from batchlab.cost import UNDATED, CostError, FleetCost, Price, cheapest, fleet_cost, load_prices, unit
 from batchlab.day import Day
 from batchlab.fleet_day import FleetDay
 from batchlab.histogram import Histogram
@@ -89,3 +89,13 @@ def test_a_short_day_has_no_daily_cost() -> None:
 def test_a_price_that_is_none_is_refused(usd: float) -> None:
     with pytest.raises(CostError, match="above 0"):
         Price.own(usd)
+
+
+def test_small_costs_are_told_by_the_million() -> None:
+    assert unit(0.00007) == (1000.0, "million")
+    assert unit(0.05) == (1.0, "1000")
+
+
+def test_a_price_says_its_day_or_that_it_has_none() -> None:
+    assert price().dated == "of 2026-01-01"
+    assert price(as_of=UNDATED).dated == "undated"
