@@ -133,6 +133,7 @@ def address(environment: dict[str, str]) -> Iterator[str]:
     process.stdout.close()
 
 
+@pytest.mark.alone
 @pytest.mark.browser
 @pytest.mark.timeout(700)
 @pytest.mark.parametrize("script", [FIXTURE, LAB_01], ids=lambda script: script.lab)
