@@ -4,12 +4,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import priced
+import staircase
 
-from batchlab import arrivals, plots, simulate, timeline, twin
+from batchlab import arrivals, plots, sensitivity, simulate, timeline, trace, twin
+from batchlab.breakdown import Breakdown
 from batchlab.curve import Sweep
 from batchlab.measure import COLUMNS, Run
 from batchlab.profiles import synthetic_profile
 from batchlab.provenance import Machine, Provenance
+from batchlab.race import Race
+from batchlab.scaling import WAYS
 from batchlab.slo import Slo
 from batchlab.statistics import Activity
 
@@ -117,6 +122,29 @@ def waits_by_load():
     return [simulate.simulate(alone, arrivals.poisson(rate, 60, seed=3)) for rate in (50, 80, 92)]
 
 
+STACKS = {("run",): 1.0, ("run", "Conv"): 20.0, ("run", "Relu"): 4.0, ("run", "Conv", "pad"): 3.0}
+
+
+def split_of(queue_ms):
+    parts = {"client wait": 0.2, "client work": 3.0, "network and HTTP": 6.0, "queue": queue_ms, "compute": 12.0}
+    return Breakdown(parts, 100, provenance())
+
+
+def two_requests():
+    """Two requests, one behind the other, as Triton's trace tells of them."""
+    moments = ([0, 1, 3, 3.1, 4, 4.2, 16, 16.2, 16.5, 17], [2, 3, 5, 5.1, 16, 16.2, 28, 28.2, 28.5, 29])
+    rows = []
+    for number, times in enumerate(moments, 1):
+        stamps = {name: round(ms * 1e6) for (name, _), ms in zip(trace.MILESTONES, times, strict=True)}
+        rows += trace.Traced(number, "resnet50_t4", 1, f"probe-{number}", 0, stamps).spans()
+    return rows
+
+
+def race_of(batch):
+    random, ms = np.random.default_rng(batch), {"eager": 9.0, "onnx-none": 8.0, "onnx-all": 6.0, "int8-static": 4.0}
+    return Race({name: time * batch * random.lognormal(0, 0.1, 20) for name, time in ms.items()})
+
+
 PICTURES = {
     "latency_one": lambda: plots.latency_against_batch(sweep_of("rn50-amp-t4-eager")),
     "latency_three": lambda: plots.latency_against_batch(list(three_gpus().values())),
@@ -169,6 +197,23 @@ PICTURES = {
     "windows": lambda: plots.percentile_by_window(
         {"slow": queue_run(600, seconds=20), "quick": queue_run(200, seconds=20)}, Slo(p99_ms=60), 2.0, spike_s=(5, 10)
     ),
+    "split": lambda: plots.split({"alone": split_of(2.0), "in a crowd": split_of(40.0)}),
+    "span_lines": lambda: plots.span_lines(two_requests(), provenance()),
+    "flame": lambda: plots.flame(STACKS, provenance()),
+    "speedup": lambda: plots.speedup_by_technique(
+        {batch: race_of(batch) for batch in (1, 8, 32)}, "eager", provenance=provenance("cpu", "", "text_encoder")
+    ),
     "slo_surface": lambda: plots.slo_surface(search_table(), 100, provenance=provenance()),
     "pareto": lambda: plots.pareto(search_table(), provenance=provenance(), label="name", slo=100),
+    "capacity": lambda: plots.capacity_curves(priced.curves()),
+    "fleets": lambda: plots.fleets_over_day(
+        [way(priced.case()) for way in WAYS.values()], priced.case(), provenance=priced.curve_of(32).provenance
+    ),
+    "tornado": lambda: plots.tornado(sensitivity.tornado(priced.case()), provenance=priced.curve_of(32).provenance),
+    "share_of_limit": lambda: plots.share_of_limit(
+        {"mosec": [staircase.a_run(9, "mosec"), staircase.a_run(2, "mosec")], "TorchServe": []},
+        staircase.STAIRS,
+        staircase.SLO,
+    ),
+    "cost_front": lambda: plots.cost_front(priced.found()),
 }

@@ -1,7 +1,6 @@
-"""What every picture shares: style, axes, the caption with tier and provenance, batch axis, labels at the lines."""
+"""What every picture shares: style, axes, batch axis, labels at the lines."""
 
 import functools
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -13,20 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from batchlab.plots.palette import FAINT, INK, readable
-from batchlab.provenance import Provenance
+from batchlab.plots.caption import POINTS_PER_INCH
+from batchlab.plots.errors import PlotError
+from batchlab.plots.palette import INK, readable
 
 STYLE = Path(__file__).parents[1] / "batchlab.mplstyle"
-CAPTION_POINTS = 6.5
 LABEL_POINTS = 9.0
-POINTS_PER_INCH = 72
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class PlotError(ValueError):
-    """A picture that the data given cannot make."""
 
 
 def use_style() -> None:
@@ -64,51 +58,6 @@ def title(ax: Axes, text: str) -> None:
     """Name the picture, unless its maker already has."""
     if not ax.get_title(loc="left") and not ax.get_title():
         ax.set_title(text, loc="left")
-
-
-def source_line(provenances: Iterable[Provenance]) -> str:
-    """Return one caption for several results: what they share is said once, tiers first."""
-    unique = {provenance.caption(): provenance for provenance in provenances}
-    if len(unique) <= 1:
-        return next(iter(unique), "")
-    found = list(unique.values())
-    parts = [
-        " + ".join(_once(p.note for p in found)),
-        ", ".join(_once(p.model for p in found)),
-        ", ".join(_once(f"profile {p.profile}" for p in found if p.profile)),
-        ", ".join(_once(p.server for p in found)),
-        ", ".join(_once(str(p.machine) for p in found)),
-        ", ".join(_once(f"seed {p.seed}" for p in found if p.seed is not None)),
-        ", ".join(_once(p.date[:10] for p in found)),
-    ]
-    return " | ".join(part for part in parts if part)
-
-
-def _once(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(text for text in texts if text))
-
-
-def caption(ax: Axes, provenances: Iterable[Provenance], note: str = "") -> None:
-    """Write tier and provenance at the foot of the figure; the layout makes room for it.
-
-    Axes that share a figure share the caption: what a second one adds goes on a line of its own.
-
-    Raises:
-        PlotError: nothing says where the numbers come from.
-    """
-    text = source_line(provenances) or note
-    if not text:
-        raise PlotError("A picture needs the provenance of its numbers: pass the run itself, or provenance=.")
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise PlotError("These axes belong to no figure.")
-    # A character of a caption in DejaVu Sans is about half its size wide.
-    width = int(figure.get_figwidth() * POINTS_PER_INCH / (CAPTION_POINTS * 0.53))
-    lines = figure.get_supxlabel().splitlines()
-    wrapped = textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False)
-    if lines[-len(wrapped) :] != wrapped:
-        lines += wrapped
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=CAPTION_POINTS, color=FAINT, linespacing=1.35)
 
 
 def named(items: Any, name: Callable[[Any], str]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from batchlab import points
-from batchlab.plots.canvas import PlotError, axes, caption, halo, label_ends, level, limit_of, styled, title
+from batchlab.plots.canvas import axes, halo, label_ends, level, limit_of, styled, title
+from batchlab.plots.caption import caption
+from batchlab.plots.errors import PlotError
 from batchlab.plots.palette import COLOURS, FAINT, INK, shades
 from batchlab.provenance import Provenance
 

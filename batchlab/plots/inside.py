@@ -7,8 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from batchlab.measure import Run
-from batchlab.plots.canvas import PlotError, axes, caption, level, named, provenance_name, styled, title
+from batchlab.plots.canvas import axes, level, named, provenance_name, styled, title
+from batchlab.plots.caption import caption
+from batchlab.plots.errors import PlotError
 from batchlab.plots.palette import COLOURS, INK
+from batchlab.plots.stack import stacked_bars
 from batchlab.provenance import Provenance
 from batchlab.statistics import Activity
 
@@ -70,8 +73,6 @@ def time_in_server(sources: Any, *, provenance: Provenance | None = None, ax: Ax
         found = named(items, lambda item: item.model if isinstance(item, Activity) else item.provenance.model)
     accounts = {name: _account(item, provenance) for name, item in found.items()}
     ax = axes(ax)
-    rows = np.arange(len(found))
-    left = np.zeros(len(found))
     parts = [
         (text, np.array([getattr(activity, field) for activity, _ in accounts.values()]), colour, hatch)
         for text, field, colour, hatch in STAGES
@@ -85,26 +86,8 @@ def time_in_server(sources: Any, *, provenance: Provenance | None = None, ax: Ax
     if outside.any():
         parts.append(("client and network", outside, "outside", "//"))
     whole = float(np.sum([widths for _, widths, _, _ in parts], axis=0).max())
-    for text, widths, colour, hatch in parts:
-        ax.barh(rows, widths, 0.55, left=left, color=COLOURS[colour], hatch=hatch, edgecolor=INK, label=text)
-        for row in rows[widths > 0.13 * whole]:
-            ink = "white" if colour == "compute" else INK
-            box = {"facecolor": COLOURS[colour], "edgecolor": "none", "pad": 1.5}
-            ax.text(
-                left[row] + widths[row] / 2,
-                row,
-                f"{widths[row]:.3g} ms",
-                ha="center",
-                va="center",
-                color=ink,
-                fontsize=8.5,
-                bbox=box,
-            )
-        left = left + widths
-    ax.set_yticks(rows, list(found))
-    ax.set_ylim(max(len(found) - 0.4, 1.2), min(-0.6, len(found) - 2.2))
+    stacked_bars(ax, list(found), parts, whole)
     ax.set_xlabel("mean time of a request (ms)")
-    ax.grid(axis="y", visible=False)
     title(ax, "Where the time goes, by the server's own account")
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=3, columnspacing=1.2)
     caption(ax, [origin for _, origin in accounts.values()])

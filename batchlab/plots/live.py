@@ -14,7 +14,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
 from batchlab.measure import Run
-from batchlab.plots.canvas import STYLE, caption, halo, log_axis
+from batchlab.plots.canvas import STYLE, halo, log_axis
+from batchlab.plots.caption import foot, source_line, wrap
 from batchlab.plots.palette import COLOURS, INK, readable
 
 DPI = 100
@@ -24,6 +25,7 @@ MOST_GROUNDS = 40  # of some 1.5 MB each
 UNSTABLE = "#FBE3D6"
 TOPS = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 REACHES = (8, 16, 32, 64, 128, 256)
+FOOT_LINES = 2
 MARKS = ("P50", "P99", "SLO")
 
 
@@ -75,20 +77,21 @@ class LoadPanel:
 
     Attributes:
         figure: the figure.
-        largest: the largest batch size that it can show.
         headline: what is written over it.
     """
 
     def __init__(self, run: Run, slo_ms: float, largest_batch: int) -> None:
         self.figure = blank(9.4, 4.0)
-        self.largest, self.headline = largest_batch, ""
+        self.headline = ""
         with plt.style.context(STYLE):
             left, right = self.figure.subplots(1, 2, width_ratios=(1.7, 1))
             self._latencies(left, slo_ms)
             self._batches(right, largest_batch)
             self._title = self.figure.suptitle("x\nx", x=0.01, ha="left", fontsize=10.5, linespacing=1.5)
-            caption(left, [run.provenance])
-            moving = [self._shares, self._counts, *self._lines, *self._names, self._title]
+            self._foot = foot(left, [run.provenance])
+            # Runs of other models have other sources: room for the longest.
+            self._foot.set_text("\n".join("x" * FOOT_LINES))
+            moving = [self._shares, self._counts, *self._lines, *self._names, self._title, self._foot]
             self._pages = Pages(self.figure, moving)
 
     def _latencies(self, ax: Axes, slo_ms: float) -> None:
@@ -152,6 +155,7 @@ class LoadPanel:
             f"device busy {utilisation:.0%}   |   mean batch {activity.mean_batch:.1f}"
         )
         self._title.set_text(self.headline)
+        self._foot.set_text("\n".join(wrap(self.figure, source_line([run.provenance]))))
         self._title.set_color(readable(COLOURS["slo"]) if unstable or kept == "broken" else INK)
         return self._pages.png(tuple(look))
 

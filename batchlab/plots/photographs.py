@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from batchlab.plots.canvas import PlotError, styled
+from batchlab.plots.canvas import styled
+from batchlab.plots.errors import PlotError
 
 INCHES = 2.3
 BRIGHTEST = 255

@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from batchlab.measure import Run
-from batchlab.plots.canvas import PlotError, axes, caption, styled, title
+from batchlab.plots.canvas import axes, styled, title
+from batchlab.plots.caption import caption
+from batchlab.plots.errors import PlotError
 from batchlab.plots.palette import COLOURS, INK, LINE_STYLES, MARKERS, shades
 
 

@@ -9,7 +9,8 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from batchlab.plots.canvas import STYLE, axes, caption, styled, title
+from batchlab.plots.canvas import STYLE, axes, styled, title
+from batchlab.plots.caption import caption
 from batchlab.plots.live import Pages, blank
 from batchlab.plots.palette import COLOURS, INK
 

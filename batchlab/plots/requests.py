@@ -7,18 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from batchlab.measure import MS_PER_S, Run
-from batchlab.plots.canvas import (
-    PlotError,
-    axes,
-    caption,
-    halo,
-    level,
-    limit_of,
-    log_axis,
-    results,
-    styled,
-    title,
-)
+from batchlab.plots.canvas import axes, halo, level, limit_of, log_axis, results, styled, title
+from batchlab.plots.caption import caption
+from batchlab.plots.errors import PlotError
 from batchlab.plots.palette import COLOURS, INK, LINE_STYLES, readable, shades
 
 BINS = 60

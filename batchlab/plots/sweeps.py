@@ -8,10 +8,8 @@ from matplotlib.axes import Axes
 from batchlab.curve import Sweep, from_profile
 from batchlab.plots.canvas import (
     POINTS_PER_INCH,
-    PlotError,
     axes,
     batch_axis,
-    caption,
     halo,
     label_ends,
     level,
@@ -21,6 +19,8 @@ from batchlab.plots.canvas import (
     styled,
     title,
 )
+from batchlab.plots.caption import caption
+from batchlab.plots.errors import PlotError
 from batchlab.plots.palette import COLOURS, INK, LINE_STYLES, MARKERS, shades
 
 NAME_ROOM = 13  # points between the names of two batch sizes

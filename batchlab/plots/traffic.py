@@ -7,18 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from batchlab.measure import Run
-from batchlab.plots.canvas import (
-    PlotError,
-    axes,
-    caption,
-    label_ends,
-    level,
-    limit_of,
-    log_axis,
-    results,
-    styled,
-    title,
-)
+from batchlab.plots.canvas import axes, label_ends, level, limit_of, log_axis, results, styled, title
+from batchlab.plots.caption import caption
+from batchlab.plots.errors import PlotError
 from batchlab.plots.palette import COLOURS, INK, LINE_STYLES, MARKERS, shades
 
 BINS = 60

@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 
 from batchlab import windows
 from batchlab.measure import Run
-from batchlab.plots.canvas import PlotError, axes, caption, level, log_axis, styled, title
+from batchlab.plots.canvas import axes, level, log_axis, styled, title
+from batchlab.plots.caption import caption
+from batchlab.plots.errors import PlotError
 from batchlab.plots.palette import COLOURS, FAINT, LINE_STYLES, MARKERS, shades
 from batchlab.slo import Slo
 
