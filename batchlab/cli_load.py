@@ -9,9 +9,9 @@ import typer
 
 if TYPE_CHECKING:
     from batchlab.arrivals import Arrivals
+    from batchlab.http_server import HttpServer
     from batchlab.measure import Run
     from batchlab.server import Server
-    from batchlab.slo import Verdict
 
 
 class Pattern(StrEnum):
@@ -26,6 +26,14 @@ class Pattern(StrEnum):
     DIURNAL = "diurnal"
 
 
+class Tier(StrEnum):
+    """Where the time of the answers comes from, where a server cannot tell."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+    EMULATED = "emulated"
+
+
 def load(
     model: Annotated[str, typer.Argument(help="Name of the model on the server.")],
     rate: Annotated[float, typer.Option(help="Requests per second.")] = 50.0,
@@ -35,12 +43,22 @@ def load(
     trace: Annotated[Path | None, typer.Option(help="Replay these send times instead (.csv, .json).")] = None,
     clients: Annotated[int | None, typer.Option(help="Closed loop: this many clients that wait.")] = None,
     url: Annotated[str | None, typer.Option(help="HOST:PORT of a running Triton; default: an embedded one.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="kserve (Triton), torchserve, litserve, mosec, tfserving, or http: any other.")
+    ] = "kserve",
+    path: Annotated[str, typer.Option(help="Other protocols: post here instead; $model is the model's name.")] = "",
+    body: Annotated[str | None, typer.Option(help="Other protocols: post this text; $size is put in.")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="Other protocols: a further 'Name: value'.")] = None,
+    tier: Annotated[Tier | None, typer.Option(help="Other protocols: what computes behind it.")] = None,
     slo_p99_ms: Annotated[float | None, typer.Option(help="Judge: 99 % of requests within this many ms.")] = None,
     inputs: Annotated[Path | None, typer.Option(help="Inputs of one request (.npz, .json).")] = None,
     batch_size: Annotated[int, typer.Option(help="Items per request of generated inputs.")] = 1,
     size: Annotated[int | None, typer.Option(help="Length of variable dimensions, words of a text.")] = None,
     warmup: Annotated[float, typer.Option(help="Seconds left out of the statistics.")] = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds until a request counts as failed.")] = 10.0,
+    priority: Annotated[int | None, typer.Option(help="Triton's priority of every request; 1 goes first.")] = None,
+    queue_timeout_ms: Annotated[float | None, typer.Option(help="Triton's timeout in the queue, in ms.")] = None,
+    retries: Annotated[int, typer.Option(help="Further attempts, with back-off, of a request refused by 503.")] = 0,
     workers: Annotated[int, typer.Option(help="Sending processes that share the schedule.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the traffic and of generated inputs.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Also keep the run's record here (.jsonl).")] = None,
@@ -62,24 +80,41 @@ def load(
 
       batchlab load my_model --url 10.0.0.5:8000 --pattern gamma --burstiness 4 --workers 2
 
+      batchlab load my_model --protocol torchserve --url 127.0.0.1:8080 --tier gpu --inputs image.json
+
+      batchlab load any --protocol http --path /classify --body '{"text": "hi"}' --url 127.0.0.1:9000 --tier cpu
+
       batchlab load my_model --trace monday.csv --out monday.jsonl --json
 
       batchlab load bert_t4 --plan plan.npz, then:
       BATCHLAB_PLAN=plan.npz locust -f batchlab/sender.py
     """
-    for option, path in (("--out", out), ("--plan", plan)):
-        if path and not path.resolve().parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.resolve().parent}.", param_hint=option)
+    for option, written in (("--out", out), ("--plan", plan)):
+        if written and not written.resolve().parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {written.resolve().parent}.", param_hint=option)
     from batchlab import server, slo
     from batchlab.inputs import from_file, generated
     from batchlab.load import closed_loop, open_loop, write_plan
+    from batchlab.load_report import numbers_of, show_run
 
+    queueing = _queueing(clients, protocol, priority, queue_timeout_ms, retries)
     objective = None if slo_p99_ms is None else slo.Slo(p99_ms=slo_p99_ms)
     traffic = None if clients is not None else traffic_of(pattern, rate, seconds, burstiness, trace, seed)
-    triton = server.connect(url) if url else server.start([model])
+    foreign = None
+    if protocol != "kserve":
+        if batch_size != 1 or size is not None:
+            raise typer.BadParameter("other protocols send requests of one item; leave --batch-size and --size out.")
+        foreign = _foreign(protocol, url, path, body, header or [], tier)
+        if inputs is None:
+            foreign.ask(model, timeout)
+    elif path or body is not None or header or tier:
+        raise typer.BadParameter("--path, --body, --header and --tier go with another --protocol than kserve.")
+    triton: Any = foreign or (server.connect(url) if url else server.start([model]))
     try:
         given: Any = None  # a trace with sizes says itself how large each request is
-        if inputs:
+        if foreign:
+            given = inputs
+        elif inputs:
             given = from_file(inputs)
         elif traffic is None or traffic.sizes is None:
             given = generated(triton, model, batch_size=batch_size, size=size, seed=seed)
@@ -95,7 +130,7 @@ def load(
         if traffic is None:
             run = closed_loop(triton, model, clients=clients or 0, seconds=seconds, **options)
         else:
-            run = open_loop(triton, model, traffic, workers=workers, **options)
+            run = open_loop(triton, model, traffic, workers=workers, **queueing, **options)
     finally:
         if not url:
             triton.stop()
@@ -108,6 +143,40 @@ def load(
         show_run(run, traffic, slo_p99_ms, verdict)
     if run.partial or not run.valid or (verdict is not None and not verdict.passed):
         raise typer.Exit(1)
+
+
+def _queueing(
+    clients: int | None, protocol: str, priority: int | None, queue_timeout_ms: float | None, retries: int
+) -> dict[str, Any]:
+    """Return what each request says about queueing; refuse it where nobody would heed it."""
+    asked = {"--priority": priority, "--queue-timeout-ms": queue_timeout_ms, "--retries": retries or None}
+    named = next((option for option, value in asked.items() if value is not None), None)
+    if named and clients is not None:
+        raise typer.BadParameter("goes with a schedule; leave --clients out.", param_hint=named)
+    if (priority, queue_timeout_ms) != (None, None) and protocol != "kserve":
+        raise typer.BadParameter("only Triton knows priorities and queue timeouts of a request.", param_hint=named)
+    timeout_us = None if queue_timeout_ms is None else round(1000 * queue_timeout_ms)
+    return {"priority": priority, "timeout_us": timeout_us, "retries": retries}
+
+
+def _foreign(
+    protocol: str, url: str | None, path: str, body: str | None, headers: list[str], tier: Tier | None
+) -> "HttpServer":
+    """Return the server that is no Triton; ask for what only the user can know."""
+    from batchlab.http_server import HttpServer
+    from batchlab.protocol import named
+
+    if not url:
+        raise typer.BadParameter("only Triton is started here; say where the other server is.", param_hint="--url")
+    if tier is None:
+        raise typer.BadParameter("this protocol does not tell what computes: cpu, gpu, emulated.", param_hint="--tier")
+    pairs = {}
+    for line in headers:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise typer.BadParameter(f"{line!r} is no 'Name: value'.", param_hint="--header")
+        pairs[name.strip()] = value.strip()
+    return HttpServer(named(protocol).changed(path=path, body=body, headers=pairs), url, tier=tier.value)
 
 
 def traffic_of(
@@ -133,7 +202,7 @@ def traffic_of(
 
 
 def _write_plan(
-    write_plan: Any, triton: "Server", model: str, traffic: "Arrivals | None", plan: Path, inputs: Any
+    write_plan: Any, triton: "Server | HttpServer", model: str, traffic: "Arrivals | None", plan: Path, inputs: Any
 ) -> None:
     if traffic is None:
         raise typer.BadParameter("a plan needs a schedule; leave --clients out.", param_hint="--plan")
@@ -154,71 +223,3 @@ def _keep(run: "Run", out: Path) -> None:
 
     saved = journal.save(run, out.resolve().parent)
     saved.replace(out)
-
-
-def numbers_of(run: "Run", slo_ms: float | None, verdict: "Verdict | None") -> dict[str, Any]:
-    import math
-
-    import numpy as np
-
-    late = run.lateness_ms
-    numbers = {
-        **run.describe(),
-        "goodput_rps": None if slo_ms is None else run.goodput_rps(slo_ms),
-        "lateness_p99_ms": float(np.percentile(late, 99)) if len(late) else None,
-        "errors_by_text": run.errors,
-        "invalid": run.invalid,
-        "verdict": None if verdict is None else verdict.to_dict(),
-        "run_id": run.run_id,
-        "provenance": run.provenance.to_dict(),
-    }
-    return _plain(numbers, math.isfinite)
-
-
-def _plain(value: Any, finite: Any) -> Any:
-    """NaN and infinity are no JSON: null says that there is no such number."""
-    if isinstance(value, dict):
-        return {key: _plain(inner, finite) for key, inner in value.items()}
-    return None if isinstance(value, float) and not finite(value) else value
-
-
-def show_run(run: "Run", traffic: "Arrivals | None", slo_ms: float | None, verdict: "Verdict | None") -> None:
-    import numpy as np
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-    from rich.text import Text
-
-    what = str(traffic) if traffic is not None else f"{run.settings['clients']} clients that wait for their answers"
-    table = Table(title=f"{run.provenance.model}: {escape(what)}", title_justify="left", show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column()
-    rows: list[tuple[str, str, str]] = [
-        ("offered", f"{run.offered_rps:.1f}/s", f"{len(run.kept)} requests"),
-        ("throughput", f"{run.throughput_rps:.1f}/s", f"{run.throughput_ips:.1f} inferences/s"),
-    ]
-    if slo_ms is not None:
-        rows.append(("goodput", f"{run.goodput_rps(slo_ms):.1f}/s", f"answered within {slo_ms:g} ms"))
-    if len(run.latencies_ms):
-        for percent in (50, 95, 99):
-            found = run.percentile_ms(percent)
-            high = "?" if np.isinf(found.high) else f"{found.high:.2f}"
-            between = f"95 % sure: {found.low:.2f} to {high}"
-            rows.append((f"P{percent}", f"{found.value:.2f} ms", between))
-    if run.kind == "open_loop" and len(run.lateness_ms):
-        rows.append(("lateness P99", f"{np.percentile(run.lateness_ms, 99):.2f} ms", "of the sender"))
-    if run.server:
-        rows.append(("mean batch", f"{run.server.mean_batch:.2f}", f"{run.server.executions} batches"))
-    rows += [("failed", str(count), text) for text, count in run.errors.items()]
-    for name, value, note in rows:
-        table.add_row(name, value, escape(note))
-    console = Console()
-    console.print(table)
-    if run.partial:
-        console.print("Cut short: the numbers are of the part that was measured.", style="bold")
-    for reason in run.invalid:
-        console.print(Text(f"NOT VALID: {reason}", style="bold red"))
-    if verdict is not None and run.valid:
-        console.print(Text(str(verdict), style="bold"))
-    console.print(Text(run.provenance.caption(), style="dim"))

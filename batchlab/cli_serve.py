@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from batchlab.number_list import numbers
+
 WATCH_S = 0.5
 LOG_LINES = 20
 
@@ -17,6 +19,10 @@ def serve(
     ports: Annotated[
         str, typer.Option(help="Ports for HTTP, gRPC and metrics, comma separated; 0 is any free one.")
     ] = "0,0,0",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is for containers, and refused elsewhere.")
+    ] = "127.0.0.1",
+    cores: Annotated[str, typer.Option(help="Hold the server on these cores, such as 0,1; all by default.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one line of JSON.")] = False,
 ) -> None:
     """Start the embedded Triton with chosen models and keep it until Ctrl-C.
@@ -28,8 +34,10 @@ def serve(
 
       batchlab serve resnet50
       batchlab serve resnet50 null --ports 8000,8001,8002
+      batchlab serve ad_scoring --cores 1
     """
     wanted = _ports(ports)
+    held = numbers("--cores", cores, int) if cores else None
     from batchlab import repository, server
 
     for model in models or ():
@@ -38,9 +46,9 @@ def serve(
     # A terminated server (service manager, container) ends as cleanly as an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with server.start(models or (), reuse=False, ports=wanted) as triton:
+        with server.start(models or (), reuse=False, ports=wanted, host=host, cores=held) as triton:
             _announce(triton, as_json)
-            while triton.alive:
+            while triton.running:
                 time.sleep(WATCH_S)
             typer.echo(f"Error: Triton ended by itself. Its last lines:\n{_tail(triton)}", err=True)
             raise typer.Exit(1)

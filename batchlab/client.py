@@ -13,6 +13,7 @@ import numpy as np
 from batchlab import changes as changing
 from batchlab import diagnosis, gpu, prometheus, repository, tiers, triton_log
 from batchlab.endpoint import Endpoint, ModelError, RequestError, ServerError, ServerGone
+from batchlab.gauge import Gauge, from_metrics, from_nvml
 from batchlab.provenance import Provenance, Tier
 from batchlab.repository import ModelConfig
 from batchlab.signature import Signature
@@ -190,7 +191,7 @@ class Client:
             kept["pace"] = pace
         tier = self.tier(model)
         if tier == "gpu" and self.embedded:
-            kept["gpu"] = "; ".join(str(found) for found in gpu.gpus())
+            kept |= {"gpu": "; ".join(str(found) for found in gpu.gpus()), "driver": gpu.driver()}
         if tiers.computes_nothing(config):
             kept |= tiers.COMPUTES_NOTHING
         return Provenance(
@@ -201,6 +202,12 @@ class Client:
             seed=seed,
             details=kept,
         )
+
+    def gauge(self) -> Gauge:
+        """Return where readings of this server's GPU come from: NVML for an own server, else Triton's metrics."""
+        if self.embedded:
+            return Gauge("nvml", from_nvml)
+        return Gauge("triton metrics", lambda: from_metrics(self.metrics()))
 
     def load_missing(self, models: Iterable[str]) -> None:
         """Load the models that are not ready yet, side by side.

@@ -16,6 +16,7 @@ from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 from batchlab.plan import Body
 
 if TYPE_CHECKING:
+    from batchlab.http_server import HttpServer
     from batchlab.server import Server
 
 Tensors = dict[str, np.ndarray]
@@ -133,8 +134,22 @@ def _from_json(content: Any) -> Tensors:
     return tensors
 
 
-def encode(tensors: Tensors, metadata: dict[str, Any], *, max_batch_size: int = 0) -> Body:
-    """Encode inputs once as a KServe v2 body with binary tensors; types follow the model's metadata.
+def encode(
+    tensors: Tensors,
+    metadata: dict[str, Any],
+    *,
+    max_batch_size: int = 0,
+    as_json: bool = False,
+    request_id: str = "",
+) -> Body:
+    """Encode inputs once as a KServe v2 body; types follow the model's metadata.
+
+    Args:
+        tensors: name -> array.
+        metadata: the model's, see `from_metadata`.
+        max_batch_size: the model's own; positive, the first dimension is the batch.
+        as_json: numbers as text in the JSON head, instead of their bytes behind it.
+        request_id: the client's own name of the request, which Triton's trace repeats.
 
     Raises:
         InputsError: no inputs at all, one the model does not have, a shape that does not fit, or values that cannot
@@ -157,9 +172,9 @@ def encode(tensors: Tensors, metadata: dict[str, Any], *, max_batch_size: int = 
             except (ValueError, TypeError) as error:
                 raise InputsError(f"Input {name!r} cannot be converted to {data_type}: {error}.") from error
         tensor = triton.InferInput(name, list(array.shape), data_type)
-        tensor.set_data_from_numpy(np.ascontiguousarray(array), binary_data=True)
+        tensor.set_data_from_numpy(np.ascontiguousarray(array), binary_data=not as_json)
         asked.append(tensor)
-    data, json_bytes = triton.InferenceServerClient.generate_request_body(asked)
+    data, json_bytes = triton.InferenceServerClient.generate_request_body(asked, request_id=request_id)
     batch_size = int(np.asarray(next(iter(tensors.values()))).shape[0]) if max_batch_size > 0 else 1
     return Body(bytes(data), json_bytes, batch_size)
 
@@ -176,7 +191,7 @@ def generated(
 
 
 def request_bodies(
-    server: "Server",
+    server: "Server | HttpServer",
     model: str,
     inputs: Inputs = None,
     *,
@@ -188,7 +203,7 @@ def request_bodies(
     """Encode the distinct bodies of a run once each.
 
     Args:
-        server: knows the model's metadata and configuration.
+        server: knows the model's metadata and configuration; a server that is no Triton makes its own bodies.
         model: name of the model.
         inputs: tensors; several, taken in turn; a function of the size (of the batch size where no sizes are given);
             a file for `from_file`; or None, made up by `from_metadata`.
@@ -201,6 +216,11 @@ def request_bodies(
     Returns:
         The bodies, and per request the index of its body (None where bodies are taken in turn).
     """
+    if hasattr(server, "bodies"):
+        if batch_size != 1:
+            raise InputsError("A server that is no Triton takes requests of one item: leave the batch size at 1.")
+        made_there: tuple[tuple[Body, ...], np.ndarray | None] = server.bodies(model, inputs, sizes)
+        return made_there
     metadata, limit = server.metadata(model), int(server.config(model).max_batch_size)
 
     def encoded(tensors: Tensors) -> Body:

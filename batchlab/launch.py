@@ -7,12 +7,12 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from batchlab import embedded, supervisor, triton_log, wheel, workspace
+from batchlab import container, embedded, supervisor, triton_log, wheel, workspace
 from batchlab.embedded import Embedded
 from batchlab.endpoint import Endpoint, ServerError
 
@@ -38,27 +38,38 @@ class Options:
         rate_limit: resources of the rate limiter such as ``("R:1",)``; None leaves the limiter off.
         extra_args: more arguments for tritonserver.
         ports: wanted HTTP, gRPC and metrics ports, 0 for any free one.
+        host: address to listen on; another than 127.0.0.1 is for containers only.
+        cores: numbers of the cores that the server is held on; None leaves it all that this process may use.
     """
 
     repository: str
     rate_limit: tuple[str, ...] | None = None
     extra_args: tuple[str, ...] = ()
     ports: tuple[int, int, int] = (0, 0, 0)
+    host: str = HOST
+    cores: tuple[int, ...] | None = None
 
 
 def start(options: Options, reuse: bool, timeout_s: float) -> Embedded:
     """Return a ready server without models: this process's running one where `reuse` allows, or a new one.
 
     Raises:
-        StartError: the machine cannot run it, a wanted port is taken, or it ended or hung while starting. Nothing
-            is left behind.
+        StartError: the machine cannot run it, a wanted port is taken, it ended or hung while starting, or it would
+            listen to others than this machine. Nothing is left behind.
     """
+    if options.host != HOST and not container.inside():
+        raise StartError(
+            f"Triton has no lock on its door, so it listens on {HOST} only; {options.host} is for a container, whose "
+            "network keeps others out. Leave the address out, or serve from docker/compose.yaml."
+        )
     try:
         parts = wheel.find()
     except wheel.WheelError as error:
         raise StartError(str(error)) from error
     if not Path(options.repository).is_dir():
         raise StartError(f"There is no model repository at {options.repository}.")
+    if options.cores is not None:
+        _check_cores(options.cores)
     with _start_lock():
         embedded.sweep()
         for found in embedded.mine():
@@ -78,21 +89,45 @@ def pick_ports(wanted: Sequence[int]) -> tuple[int, int, int]:
     Raises:
         StartError: a wanted port is taken.
     """
+    http, grpc, metrics = free_ports(wanted, PORT_NAMES)
+    return http, grpc, metrics
+
+
+def free_ports(wanted: Sequence[int], names: Sequence[str] = ()) -> list[int]:
+    """Return ports that are free on 127.0.0.1, each as wanted where not 0.
+
+    Args:
+        wanted: one for each port.
+        names: what each is for, for the error.
+
+    Raises:
+        StartError: a wanted port is taken.
+    """
     with contextlib.ExitStack() as held:
         ports = []
-        for name, port in zip(PORT_NAMES, wanted, strict=True):
+        for port, name in zip(wanted, names or [""] * len(wanted), strict=True):
             holder = held.enter_context(socket.socket())
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 holder.bind((HOST, port))
             except (OSError, OverflowError) as error:
+                purpose = f", wanted for {name}," if name else ""
                 raise StartError(
-                    f"Port {port}, wanted for {name}, cannot be had: {getattr(error, 'strerror', None) or error}. "
+                    f"Port {port}{purpose} cannot be had: {getattr(error, 'strerror', None) or error}. "
                     "Choose another one, leave it out to get a free one, or end the program that holds it "
                     f"(`ss -ltnp 'sport = :{port}'` names it)."
                 ) from error
             ports.append(holder.getsockname()[1])
-    return ports[0], ports[1], ports[2]
+    return ports
+
+
+def _check_cores(cores: Collection[int]) -> None:
+    mine = os.sched_getaffinity(0)
+    if not cores or not mine.issuperset(cores):
+        raise StartError(
+            f"A server cannot be held on the cores {sorted(cores)}: this process may use {sorted(mine)}. "
+            "Name one or more of those."
+        )
 
 
 def _start_once(parts: wheel.Wheel, options: Options, timeout_s: float) -> Embedded:
@@ -105,9 +140,10 @@ def _start_once(parts: wheel.Wheel, options: Options, timeout_s: float) -> Embed
             "command": _command(parts.binary, folder, options, ports),
             "environment": environment,
             "prefix": embedded.prefix_of(folder),
+            "cores": options.cores,
         }
         (folder / "spec.json").write_text(json.dumps(spec))
-        server = _supervised(folder, options, ports)
+        server = supervised(folder, _plain(options), ports)
     except wheel.WheelError as error:
         embedded.clear(folder)
         raise StartError(str(error)) from error
@@ -122,7 +158,12 @@ def _start_once(parts: wheel.Wheel, options: Options, timeout_s: float) -> Embed
     return server
 
 
-def _supervised(folder: Path, options: Options, ports: tuple[int, int, int]) -> Embedded:
+def supervised(folder: Path, options: dict[str, Any], ports: tuple[int, int, int]) -> Embedded:
+    """Start what ``spec.json`` in `folder` says, under a supervisor that ends it with this process.
+
+    Raises:
+        OSError: no process or no file could be made; nothing is left running.
+    """
     reader, writer = os.pipe()
     null, notes = os.devnull, str(folder / "supervisor.log")
     try:
@@ -147,7 +188,7 @@ def _supervised(folder: Path, options: Options, ports: tuple[int, int, int]) -> 
         os.close(reader)
     server = Embedded(
         folder=folder,
-        options=_plain(options),
+        options=options,
         ports=ports,
         prefix=embedded.prefix_of(folder),
         owner=os.getpid(),
@@ -172,8 +213,10 @@ def _command(binary: Path, folder: Path, options: Options, ports: Sequence[int])
     command += ["--backend-config", f"python,shm-region-prefix-name={embedded.prefix_of(folder)}"]
     # The committed configurations are complete. Without completion a model loads in 0.2 s instead of 1.4 s.
     command += ["--disable-auto-complete-config"]
+    # Only where traces go: tracing stays off until somebody asks for it over HTTP (`batchlab.trace`).
+    command += ["--trace-config", f"triton,file={folder / 'trace.json'}"]
     for name, port in zip(PORT_NAMES, ports, strict=True):
-        command += [f"--{name}-address", HOST, f"--{name}-port", str(port)]
+        command += [f"--{name}-address", options.host, f"--{name}-port", str(port)]
     if options.rate_limit is not None:
         command += ["--rate-limit", "execution_count"]
         command += [f"--rate-limit-resource={resource}" for resource in options.rate_limit]

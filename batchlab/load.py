@@ -32,13 +32,14 @@ from batchlab.traffic import (
 
 if TYPE_CHECKING:
     from batchlab.arrivals import Arrivals
+    from batchlab.http_server import HttpServer
     from batchlab.server import Server
 
 __all__ = ["LoadError", "Traffic", "closed_loop", "mixed", "open_loop", "write_plan"]
 
 
 def open_loop(
-    server: "Server",
+    server: "Server | HttpServer",
     model: str,
     arrivals: "Arrivals",
     *,
@@ -102,7 +103,7 @@ def open_loop(
 
 
 def mixed(
-    server: "Server",
+    server: "Server | HttpServer",
     traffic: "Mapping[str, Traffic | Arrivals]",
     *,
     warmup_s: float = 0.0,
@@ -114,7 +115,7 @@ def mixed(
     latency of another. A server that is gone, or an interrupt, ends them all.
 
     Args:
-        server: where to send.
+        server: where to send what names no `server` of its own.
         traffic: by model, a schedule, or a `Traffic` where more is to be said. Traffic that names its `model` may go
             by any name: two classes of request on one model are two entries.
         warmup_s, progress: as in `open_loop`, the same for all.
@@ -132,12 +133,12 @@ def mixed(
     recorders = []
     for name, part in parts.items():
         further = {"name": name, "beside": [other for other in parts if other != name]}
-        recorders.append(_recorder(server, part.model or name, part, warmup_s, further))
+        recorders.append(_recorder(part.server or server, part.model or name, part, warmup_s, further))
     return dict(zip(parts, conduct(recorders, progress=progress), strict=True))
 
 
 def closed_loop(
-    server: "Server",
+    server: "Server | HttpServer",
     model: str,
     *,
     clients: int = 1,
@@ -199,7 +200,9 @@ def closed_loop(
     return conduct([recorder], progress=progress)[0]
 
 
-def write_plan(server: "Server", model: str, arrivals: "Arrivals", path: Path | str, *, inputs: Inputs = None) -> Path:
+def write_plan(
+    server: "Server | HttpServer", model: str, arrivals: "Arrivals", path: Path | str, *, inputs: Inputs = None
+) -> Path:
     """Write the plan that ``BATCHLAB_PLAN=<path> locust -f batchlab/sender.py`` carries out, web page and all."""
     plan, _ = Traffic(arrivals, inputs=inputs).plan(server, model)
     chosen = Path(path)
@@ -207,7 +210,9 @@ def write_plan(server: "Server", model: str, arrivals: "Arrivals", path: Path | 
     return chosen
 
 
-def _recorder(server: "Server", model: str, traffic: Traffic, warmup_s: float, further: dict[str, Any]) -> Recorder:
+def _recorder(
+    server: "Server | HttpServer", model: str, traffic: Traffic, warmup_s: float, further: dict[str, Any]
+) -> Recorder:
     """Return the recorder of an open loop, its schedule cut to the pace."""
     if pace() < 1:
         traffic, warmup_s = _cut(traffic, pace()), warmup_s * pace()

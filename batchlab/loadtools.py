@@ -181,7 +181,7 @@ class JMeter:
     latency_from = "the actual send; our plan logs the due time as well, so the wait can be added back"
     resolution = "1 ms"
     hides = "waiting before the send, in its own reports; the start of Java, which our plan warms up first"
-    source = "JMeter manual, component_reference (CSV Data Set Config, BeanShell Timer), listeners (CSV Log format)"
+    source = "JMeter manual: glossary (elapsed time), component_reference (CSV Data Set Config, BeanShell Timer)"
     debian = Path("/usr/share/jmeter")
     lead_ms = 4000
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0
 LEAST_INTERVAL_S = 0.1
+DRAIN_INTERVAL_S = 0.2
 
 State = Literal["first", "ok", "restarted", "gone"]
 
@@ -154,6 +155,32 @@ class Monitor:
         known = sorted(set(wanted) & after.keys() & before.keys())
         readings = {model: Reading.between(model, before[model], after[model], elapsed_s) for model in known}
         return Look(now, "ok", note, readings)
+
+
+def drain(server: Any, models: Iterable[str], within_s: float = 60.0) -> float:
+    """Wait until no request waits in the queues of these models any more.
+
+    Clients that gave up do not empty a queue: Triton works for them all the same.
+
+    Returns:
+        How long that took, in s.
+
+    Raises:
+        MonitorError: some still wait after `within_s`, a model is not there, or the server is gone.
+    """
+    watch = Monitor(server.metrics_url, models, interval_s=DRAIN_INTERVAL_S)
+    began = time.monotonic()
+    for look in watch.looks():
+        missing = look.state == "ok" and not look.readings.keys() >= set(watch.models)
+        if look.state == "gone" or missing:
+            raise MonitorError(look.note)
+        waiting = {model: round(reading.pending) for model, reading in look.readings.items() if reading.pending > 0}
+        seconds = time.monotonic() - began
+        if look.state == "ok" and not waiting:
+            return seconds
+        if seconds > within_s:
+            raise MonitorError(f"After {within_s:g} s requests still wait: {waiting}. Stop what sends them.")
+    raise AssertionError("looks() ends only when it is told to")
 
 
 def panel(server: Any, models: Iterable[str], slo_ms: float | Mapping[str, float] | None = None) -> "Panel":

@@ -19,7 +19,7 @@ import ipywidgets
 
 from batchlab.monitor import Look, Monitor, MonitorError
 from batchlab.monitor_chart import Line, chart
-from batchlab.plots.canvas import source_line
+from batchlab.plots.caption import source_line
 from batchlab.plots.palette import COLOURS, FAINT, INK
 
 WINDOW_S = 60.0

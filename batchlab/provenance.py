@@ -94,9 +94,13 @@ class Provenance:
         """The tier in words: a model that computes nothing is not called real, a made-up curve not published."""
         if self.details.get("computes") == "nothing":
             return f"{self.tier}: no model computes, the time is the server's and the client's own"
+        note = TIER_NOTES[self.tier]
         if self.tier == "emulated" and self.profile.startswith(MADE_UP):
-            return "emulated: real Triton, accelerator played back from made-up latencies"
-        return TIER_NOTES[self.tier]
+            note = "emulated: real Triton, accelerator played back from made-up latencies"
+        if self.details.get("protocol"):
+            # Reached by another protocol than Triton's: it is no Triton, and need not be on this machine.
+            note = note.replace("real Triton", "real server").replace("this machine's", "the server's")
+        return note
 
     def caption(self) -> str:
         """One line for the foot of a figure: tier first, then what made the number."""

@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchlab.gauge import Gauge
 from batchlab.journal import RunWriter
 from batchlab.measure import MS_PER_S, Run, pace
 from batchlab.plan import Plan
 from batchlab.statistics import Activity, Snapshot
 
 if TYPE_CHECKING:
+    from batchlab.http_server import HttpServer
     from batchlab.server import Server
 
 MAX_CPU_SHARE = 0.9
 FLUSH_EVERY_S = 1.0
 GONE = "server gone"
+TOO_MANY = 429
 # How a reason begins that says nothing about the server's speed; every other one is a server beyond its capacity.
-BLAMELESS = ("The sender", "The server was gone")
+SERVER_GONE = "The server was gone"
+BLAMELESS = ("The sender", SERVER_GONE)
 
 
 class LoadError(ValueError):
@@ -40,6 +44,11 @@ def not_the_servers_fault(run: Run) -> str:
     return next((reason for reason in run.invalid if reason.startswith(BLAMELESS)), "")
 
 
+def server_gone(run: Run) -> str:
+    """Return when and why the server went away in mid-run; "" where it did not."""
+    return next((reason for reason in run.invalid if reason.startswith(SERVER_GONE)), "")
+
+
 def probe(plan: Plan) -> None:
     """Send one request of the plan and wait for its answer.
 
@@ -47,21 +56,21 @@ def probe(plan: Plan) -> None:
         LoadError: the server is not there, or says that the request is wrong; the message is the server's own.
     """
     body = plan.bodies[0]
-    headers = {"Content-Type": "application/octet-stream"}
-    if body.json_bytes is not None:
-        headers["Inference-Header-Content-Length"] = str(body.json_bytes)
+    path, headers = body.target(plan.model)
     connection = http.client.HTTPConnection(plan.url, timeout=plan.timeout_s)
     try:
-        connection.request("POST", f"/v2/models/{plan.model}/infer", body.data, headers)
+        connection.request("POST", path, body.data, headers)
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
     except OSError as error:
         raise LoadError(f"No answer from {plan.url}: {error}. Is the server running, and is the model quick "
                            f"enough to answer within {plan.timeout_s:g} s?") from error  # fmt: skip
+    except http.client.HTTPException as error:
+        raise LoadError(f"{plan.url} does not speak HTTP: {type(error).__name__}. Is that the right port?") from error
     finally:
         connection.close()
-    # A full queue (503) is part of what a load run measures; a wrong request is not.
-    if 400 <= answer.status < 500:
+    # A full queue (503, 429) is part of what a load run measures; a wrong request is not.
+    if 400 <= answer.status < 500 and answer.status != TOO_MANY:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             text = json.loads(text)["error"]
         raise LoadError(f"Model {plan.model!r} at {plan.url} refuses the request ({answer.status}): {text}")
@@ -77,7 +86,7 @@ class Recorder:
 
     def __init__(
         self,
-        server: "Server",
+        server: "Server | HttpServer",
         plan: Plan,
         *,
         workers: int,
@@ -108,6 +117,7 @@ class Recorder:
         self._reports: list[dict[str, Any]] = []
         self._before: Snapshot | None = None
         self._writer: RunWriter | None = None
+        self._gauge: Gauge | None = None
         self._warm, self._flushed_s = warmup_s <= 0, 0.0
 
     def prepare(self) -> RunWriter:
@@ -117,6 +127,8 @@ class Recorder:
             details["pace"] = f"{pace():g}"
         provenance = self._server.provenance(self.plan.model, seed=self._seed, **details)
         self._before = self._server.statistics(self.plan.model)
+        if provenance.tier == "gpu":
+            self._gauge = self._server.gauge()
         self._writer = RunWriter(
             provenance,
             self.plan.kind,
@@ -146,6 +158,8 @@ class Recorder:
         if elapsed_s - self._flushed_s >= FLUSH_EVERY_S:
             self._writer.flush()
             self._flushed_s = elapsed_s
+            if self._gauge and self._warm:
+                self._gauge.take()
 
     def finish(self, ended: str = "") -> Run:
         """Close the record and return the run, with its verdict on validity.
@@ -154,11 +168,11 @@ class Recorder:
             ended: why the run ended before its plan did; empty where it did not.
         """
         assert self._writer is not None
+        late: dict[str, Any] = {"senders": self._reports}
+        if self._gauge and (readings := self._gauge.summary()):
+            late["gpu"] = readings
         return self._writer.finish(
-            server=self._activity(),
-            partial=bool(ended),
-            invalid=self.judge(ended),
-            settings={"senders": self._reports},
+            server=self._activity(), partial=bool(ended), invalid=self.judge(ended), settings=late
         )
 
     def live(self) -> str:
@@ -184,7 +198,8 @@ class Recorder:
 
     def _activity(self) -> Activity | None:
         try:
-            return self._server.statistics(self.plan.model) - self._before if self._before else None
+            now = self._server.statistics(self.plan.model)
+            return now - self._before if now and self._before else None
         except (OSError, RuntimeError, ValueError):
             # The server is gone, or the model was reloaded meanwhile: there is no account of this run.
             return None
@@ -195,7 +210,7 @@ class Recorder:
         if ended.startswith(GONE):
             why = ended.partition(": ")[2]
             reasons.append(
-                f"The server was gone {self._last_s:.1f} s into the run of {self.plan.end_s:.1f} s ({why}). "
+                f"{SERVER_GONE} {self._last_s:.1f} s into the run of {self.plan.end_s:.1f} s ({why}). "
                 "What was measured until then is kept. Start the server and run again."
             )
         if not self._latencies_ms:

@@ -30,6 +30,8 @@ def start(
     extra_args: Sequence[str] = (),
     timeout_s: float = 60.0,
     ports: tuple[int, int, int] = (0, 0, 0),
+    host: str = launch.HOST,
+    cores: Iterable[int] | None = None,
 ) -> "Server":
     """Return a ready server with `models` loaded.
 
@@ -42,7 +44,9 @@ def start(
         rate_limit: turns Triton's rate limiter on, with resources such as ``["R:1"]``.
         extra_args: more arguments for tritonserver.
         timeout_s: how long the server may take to become ready; models take what they take.
-        ports: wanted HTTP, gRPC and metrics ports on 127.0.0.1, 0 for any free one.
+        ports: wanted HTTP, gRPC and metrics ports, 0 for any free one.
+        host: address to listen on; inside a container ``"0.0.0.0"`` lets its neighbours in.
+        cores: numbers of the cores that the server is held on, such as ``{0}``; all by default.
 
     Raises:
         StartError: the server did not start; nothing of it is left.
@@ -57,7 +61,9 @@ def start(
         server.load_missing(models)
         return server
     folder = Path(repository).expanduser().resolve() if repository else workspace.repository_dir()
-    options = launch.Options(str(folder), None if rate_limit is None else tuple(rate_limit), tuple(extra_args), ports)
+    limits = None if rate_limit is None else tuple(rate_limit)
+    held = None if cores is None else tuple(sorted(set(cores)))
+    options = launch.Options(str(folder), limits, tuple(extra_args), ports, host, held)
     known = {found.folder for found in embedded.mine()}
     process = launch.start(options, reuse, timeout_s)
     http, grpc, metrics = (f"{launch.HOST}:{port}" for port in process.ports)
@@ -113,6 +119,11 @@ class Server(Client):
     def pid(self) -> int | None:
         """Process id of an embedded tritonserver, else None."""
         return self._process.pid if self._process else None
+
+    @property
+    def running(self) -> bool:
+        """Whether an embedded server's process lives; it may be too busy loading to answer, and so not `alive`."""
+        return self._process.running if self._process else self.alive
 
     def stop(self) -> None:
         """End an embedded server and everything of it; a connected one is left alone."""

@@ -39,6 +39,8 @@ def main(folder: Path, pipe: int, owner: int) -> int:
     # What the server leaves behind becomes this process's child, so that it can be waited for.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     spec = json.loads((folder / "spec.json").read_text())
+    if spec.get("cores"):
+        os.sched_setaffinity(0, spec["cores"])  # the server's processes and threads inherit it
     with (folder / "triton.log").open("ab") as log:
         server = subprocess.Popen(
             spec["command"],

@@ -19,6 +19,7 @@ from batchlab.recording import LoadError
 
 if TYPE_CHECKING:
     from batchlab.arrivals import Arrivals
+    from batchlab.http_server import HttpServer
     from batchlab.measure import Run
     from batchlab.server import Server
 
@@ -50,6 +51,7 @@ class Traffic:
         max_lateness_ms: bound on the P99 of the sender's own lateness.
         max_connections: most requests in flight at once from one sender.
         model: name of the model, where the traffic itself goes by another name (see `batchlab.load.mixed`).
+        server: where to send it, where that is another server than the rest's (see `batchlab.load.mixed`).
     """
 
     arrivals: "Arrivals"
@@ -63,6 +65,7 @@ class Traffic:
     max_lateness_ms: float = MAX_LATENESS_MS
     max_connections: int = MAX_CONNECTIONS
     model: str = ""
+    server: "Server | HttpServer | None" = None
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -81,7 +84,7 @@ class Traffic:
         for name in ("priority", "timeout_us"):
             parameter_values(name, getattr(self, name), len(self.arrivals))
 
-    def plan(self, server: "Server", model: str) -> tuple[Plan, dict[str, np.ndarray]]:
+    def plan(self, server: "Server | HttpServer", model: str) -> tuple[Plan, dict[str, np.ndarray]]:
         """Return the plan of sending this to a model, and per column of the samples what each body stands for."""
         arrivals = self.arrivals
         count, seed, sizes = len(arrivals), arrivals.seed or 0, arrivals.sizes

@@ -9,7 +9,6 @@ import json
 import resource
 import time
 from dataclasses import dataclass
-from urllib.parse import quote
 
 import gevent
 from gevent import socket
@@ -20,7 +19,8 @@ from batchlab.plan import Body
 RECEIVE_BYTES = 65536
 SPARE_FILES = 64
 ERROR_LENGTH = 160
-UNAVAILABLE = 503  # Triton's status for a full queue and for a request that waited too long in one
+# Triton's and TorchServe's status for a full queue; mosec's is 429.
+REFUSALS = (503, 429)
 
 
 class ServerUnreachableError(ConnectionError):
@@ -35,7 +35,7 @@ class CapReachedError(RuntimeError):
 class Answer:
     """What came back: times on the monotonic clock, in seconds, and an empty `error` when all went well.
 
-    `refused`: the server is there but takes no more for now (503).
+    `refused`: the server is there but takes no more for now (`REFUSALS`).
     """
 
     sent: float
@@ -49,16 +49,14 @@ class Answer:
 
 def encode_request(host: str, model: str, body: Body) -> bytes:
     """Return the whole HTTP request for a body: head and body in one piece, sent in one call."""
+    path, headers = body.target(model)
     lines = [
-        f"POST /v2/models/{quote(model, safe='')}/infer HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         f"Host: {host}",
         "Connection: keep-alive",
         f"Content-Length: {len(body.data)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
     ]
-    if body.json_bytes is None:
-        lines.append("Content-Type: application/json")
-    else:
-        lines += ["Content-Type: application/octet-stream", f"Inference-Header-Content-Length: {body.json_bytes}"]
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body.data
 
 
@@ -101,8 +99,8 @@ class Wire:
             response = self._exchange(request, stamps)
             done = time.monotonic()
             body = bytes(response._body_buffer)
-            error = "" if response.status_code == 200 else _error_text(response.status_code, body)
-            return Answer(stamps[-1], done, error, len(body), refused=response.status_code == UNAVAILABLE)
+            error = "" if 200 <= response.status_code < 300 else _error_text(response.status_code, body)
+            return Answer(stamps[-1], done, error, len(body), refused=response.status_code in REFUSALS)
         except gevent.Timeout as raised:
             if raised is not timer:
                 raise
@@ -170,8 +168,10 @@ class Wire:
 def _error_text(status: int, body: bytes) -> str:
     text = body.decode("utf-8", errors="replace").strip()
     try:
-        text = str(json.loads(text)["error"])
-    except (ValueError, KeyError, TypeError):
+        told = json.loads(text)
+        # Triton says "error", TorchServe "message", whatever is built on FastAPI "detail".
+        text = next(str(told[key]) for key in ("error", "message", "detail") if key in told)
+    except (ValueError, KeyError, TypeError, StopIteration):
         text = text.partition("\n")[0]
     return f"{status} {text}"[:ERROR_LENGTH].strip()
 

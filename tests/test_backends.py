@@ -21,7 +21,7 @@ from batchlab import server
 from batchlab.repository import InstanceGroup, ModelConfig, TensorSpec
 from batchlab.server import ModelError, Server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.alone]
 
 ONE = {"item": np.zeros((1, 1), np.int32)}
 MS = 1_000_000

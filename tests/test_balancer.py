@@ -11,6 +11,8 @@ from batchlab import arrivals, balancer
 from batchlab.balancer import Balancer, BalancerError
 from batchlab.endpoint import ServerError, ServerGone
 
+pytestmark = pytest.mark.alone
+
 INPUTS = {"item": np.zeros((1, 1), np.int32)}
 
 

@@ -52,7 +52,12 @@ def test_without_a_command_the_help_names_each_and_how_to_start() -> None:
     assert "batchlab doctor" in text
 
 
-@pytest.mark.parametrize("name", [command.name for command in cli.app.registered_commands])
+def names() -> list[str]:
+    registered = (*cli.app.registered_commands, *cli.app.registered_groups)
+    return [str(command.name) for command in registered]
+
+
+@pytest.mark.parametrize("name", names())
 def test_every_command_shows_examples(name: str) -> None:
     text = run(name, "--help").output
     assert "Examples:" in text
@@ -61,7 +66,7 @@ def test_every_command_shows_examples(name: str) -> None:
 
 def test_every_module_named_cli_is_a_command() -> None:
     modules = {path.stem.removeprefix("cli_") for path in Path(cli.__file__).parent.glob("cli_*.py")}
-    assert modules == {command.name for command in cli.app.registered_commands}
+    assert modules == set(names())
 
 
 def test_the_version() -> None:
@@ -237,6 +242,24 @@ def test_serve_prints_its_addresses_and_ends_cleanly(ending: signal.Signals) -> 
     assert process.returncode == 0
     assert "Traceback" not in errors
     assert not connected.alive
+
+
+@pytest.mark.server
+def test_serve_holds_its_server_on_a_core() -> None:
+    core = max(os.sched_getaffinity(0))
+    process, _ = served("null", "--cores", str(core))
+    triton = _tritonserver_of(process.pid)
+    threads = [int(path.name) for path in Path(f"/proc/{triton}/task").iterdir()]
+    assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset({core})}
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+def test_cores_that_are_not_there_are_told() -> None:
+    failed = run("serve", "null", "--cores", "4711")
+    assert failed.exit_code == 1
+    assert "cannot be held on the cores [4711]: this process may use [" in failed.stderr
+    assert run("serve", "null", "--cores", "one").exit_code == 2
 
 
 @pytest.mark.server

@@ -11,6 +11,8 @@ from batchlab import arrivals, journal
 from batchlab.cli import app
 from batchlab.plan import Plan
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path, monkeypatch):
@@ -73,6 +75,15 @@ def test_a_trace_is_replayed_and_the_record_kept(server, tmp_path):
     assert np.allclose(np.sort(kept.samples["intended_s"]), times - 100)
 
 
+def test_requests_carry_their_priority_and_their_patience(server):
+    asked = ("--priority", 2, "--queue-timeout-ms", 1.5, "--retries", 1)
+    done = run(server, "--rate", 40, "--seconds", 1, "--json", *asked)
+    assert json.loads(done.stdout)["requests"] > 0
+    carried = server.fetch("/arrivals")["parameters"]
+    assert carried[1:]
+    assert {(each["priority"], each["timeout"]) for each in carried[1:]} == {(2, 1500)}
+
+
 def test_a_closed_loop_by_clients(server):
     done = run(server, "--clients", 3, "--seconds", 0.5, "--json")
     told = json.loads(done.stdout)
@@ -103,6 +114,8 @@ def test_inputs_of_one_s_own(server, tmp_path):
         (["--inputs", "none.npz"], "none.npz holds no request inputs"),
         (["--out", "no/such/run.jsonl"], "there is no folder"),
         (["--clients", "1", "--plan", "p.npz"], "a plan needs a schedule"),
+        (["--clients", "1", "--priority", "1"], "leave --clients out"),
+        (["--retries", "-1"], "retries must lie in 0 to"),
     ],
 )
 def test_bad_input_is_one_clear_line(server, tmp_path, monkeypatch, arguments, words):
@@ -126,3 +139,74 @@ def test_no_server_is_one_clear_line(server):
     done = run(server)
     assert done.exit_code == 1
     assert f"No Triton answers at {server.url}" in done.stderr
+
+
+OTHER = ["--protocol", "http", "--path", "/classify/$model", "--tier", "cpu", "--rate", 40, "--seconds", 1, "--json"]
+
+
+def test_any_http_server_takes_a_path_a_body_and_headers(server):
+    done = run(server, *OTHER, "--body", '{"parameters": {"size": $size}}', "--header", "X-Key: a:b", "--seed", 3)
+    told = json.loads(done.stdout)
+    assert told["errors"] == 0
+    assert told["lateness_p99_ms"] >= 0
+    assert told["mean_batch"] is None
+    assert told["provenance"]["details"]["protocol"] == "http"
+    heard = server.fetch("/arrivals")
+    assert set(heard["paths"]) == {f"/classify/{MODEL}"}
+    assert heard["parameters"][0] == {"size": 1}
+
+
+def test_another_protocol_posts_a_file_as_it_is(server, tmp_path):
+    (tmp_path / "request.json").write_text('{"text": "hi"}')
+    done = run(server, *OTHER, "--inputs", tmp_path / "request.json")
+    assert done.exit_code in (0, 1), done.output
+    assert set(server.fetch("/arrivals")["lengths"]) == {14}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--protocol", "mosek", "--tier", "cpu"], "No protocol is called 'mosek'"),
+        (["--protocol", "mosec"], "does not tell what computes"),
+        (["--protocol", "http", "--tier", "cpu"], "say where to post"),
+        (["--protocol", "http", "--tier", "cpu", "--path", "here"], "must begin with '/'"),
+        (["--protocol", "http", "--tier", "cpu", "--path", "/a", "--header", "none"], "is no 'Name: value'"),
+        (["--path", "/predict"], "go with another --protocol"),
+        (["--protocol", "mosec", "--tier", "cpu", "--priority", "1"], "only Triton knows priorities"),
+        (["--protocol", "mosec", "--tier", "cpu", "--inputs", "none.json"], "cannot be posted"),
+        (["--protocol", "mosec", "--tier", "cpu", "--batch-size", "2"], "requests of one item"),
+        (["--protocol", "mosec", "--tier", "cpu", "--size", "2"], "leave --batch-size and --size out"),
+    ],
+)
+def test_bad_input_of_other_protocols_is_one_clear_line(server, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    done = run(server, *arguments)
+    assert done.exit_code == 2, done.output
+    assert words in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_another_server_needs_its_address_and_garbage_is_told():
+    import http.server
+    import threading
+
+    class Html(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):  # the name that the standard library asks for
+            self.send_response(200)
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *arguments):
+            pass
+
+    asked = ["load", "m", "--protocol", "litserve", "--tier", "cpu"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 2
+    assert "say where the other server is" in done.stderr
+    with http.server.HTTPServer(("127.0.0.1", 0), Html) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = CliRunner().invoke(app, [*asked, "--url", f"127.0.0.1:{server.server_port}"])
+        server.shutdown()
+    assert done.exit_code == 1
+    assert "is no litserve server: it answers b'<html>'" in done.stderr

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import small_models
+from remains import until
 
 from batchlab import gpu, server
 from batchlab.changes import ChangeError
@@ -149,6 +150,8 @@ def test_statistics_and_metrics_agree(served: Server) -> None:
     before = served.statistics("played")
     for _ in range(3):
         served.infer("played", {"item": np.ones((2, 1), np.int32)})
+    # Triton counts a request after its answer has left.
+    until(lambda: (served.statistics("played") - before).requests == 3)
     activity = served.statistics("played") - before
     assert (activity.requests, activity.inferences, activity.batches) == (3, 6, {2: 3})
     counted = {labels["model"]: value for labels, value in served.metrics()["nv_inference_count"]}

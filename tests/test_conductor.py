@@ -7,7 +7,7 @@ from loads import once_sampled, schedule
 
 from batchlab.load import LoadError, Traffic, mixed
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.alone]
 
 
 def test_several_models_share_one_start():
@@ -38,6 +38,15 @@ def test_two_classes_of_request_on_one_model_are_two_runs():
         runs = mixed(server, parts, progress=False)
     assert [run.provenance.model for run in runs.values()] == [MODEL, MODEL]
     assert runs["urgent"].run_id != runs["rest"].run_id
+
+
+def test_a_part_of_the_mix_may_go_to_a_server_of_its_own():
+    with FakeServer() as server, FakeServer(models=("other",)) as own:
+        runs = mixed(
+            server, {MODEL: schedule([0.0, 0.1]), "other": Traffic(schedule([0.0]), server=own)}, progress=False
+        )
+        assert [len(side.fetch("/arrivals")["arrivals"]) for side in (server, own)] == [1 + 2, 1 + 1]
+    assert [len(run.answered) for run in runs.values()] == [2, 1]
 
 
 def test_a_server_gone_ends_all_of_the_mix(home):

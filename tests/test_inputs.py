@@ -194,3 +194,11 @@ def test_a_model_without_batching_takes_its_shape_as_it_is():
     bodies, _ = request_bodies(Server(metadata, max_batch_size=0), MODEL)
     assert decoded(bodies[0])["x"][0]["shape"] == [7]
     assert bodies[0].batch_size == 1
+
+
+def test_numbers_can_be_sent_as_text_under_a_name_of_the_clients() -> None:
+    about = {"name": "m", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]}
+    body = encode({"x": np.ones((1, 2))}, about, max_batch_size=4, as_json=True, request_id="mine")
+    told = json.loads(body.data)
+    assert body.json_bytes is None
+    assert (told["id"], told["inputs"][0]["data"]) == ("mine", [1.0, 1.0])

@@ -13,8 +13,16 @@ from batchlab.launch import Options, StartError
 
 
 def children() -> list[str]:
-    """Return the command lines of supervisors below this process."""
-    return [line for child in psutil.Process().children() if "supervisor.py" in (line := " ".join(child.cmdline()))]
+    """Return the command lines of the supervisors that run below this process."""
+    return [line for child in psutil.Process().children() if "supervisor.py" in (line := command_line(child))]
+
+
+def command_line(process: psutil.Process) -> str:
+    """Return a process's command line; "" once it has ended: another test's child may end while we look."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie too
+        return ""
 
 
 def folders() -> list[Path]:

@@ -18,6 +18,8 @@ from batchlab.inputs import InputsError
 from batchlab.load import LoadError, closed_loop, open_loop
 from batchlab.provenance import Provenance
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path, monkeypatch):
@@ -154,13 +156,14 @@ def test_a_server_gone_in_mid_run_ends_it_early_and_keeps_what_was_measured(tmp_
 
 
 def test_an_interrupt_keeps_what_was_measured(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
     with FakeServer() as server:
         once_sampled(tmp_path, lambda: os.kill(os.getpid(), signal.SIGINT))
         run = send(server, schedule(np.arange(3000) * 0.01))
     assert run.partial
     assert run.valid, run.invalid
     assert 10 < len(run.samples) < 3000
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 OWNER = """

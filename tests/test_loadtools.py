@@ -20,6 +20,8 @@ from batchlab.external import ExternalError, Plan, Report, Target
 from batchlab.provenance import Provenance
 from batchlab.server import Server
 
+pytestmark = pytest.mark.alone
+
 HERE = Provenance("simulated", "m", "none")
 SERVICE_S = 0.004
 

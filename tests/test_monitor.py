@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +46,24 @@ def test_the_second_look_tells_what_happened_since_the_first(clock: Clock) -> No
     assert (second.state, second.note) == ("ok", "")
     assert (second.readings["m"].requests_rps, second.readings["m"].mean_batch) == (10, 8)
     assert second.readings["m"].queue_ms == 2
+
+
+def test_a_queue_is_waited_for_until_it_is_empty() -> None:
+    with MetricsServer(exposition(requests=10, pending=4)) as fake:
+        there = SimpleNamespace(metrics_url=fake.url)
+        threading.Timer(0.6, lambda: setattr(fake, "text", exposition(requests=14))).start()
+        assert 0.5 < monitor.drain(there, "m", within_s=30) < 30
+
+
+def test_a_queue_that_stays_full_and_a_model_that_is_not_there_are_told() -> None:
+    with MetricsServer(exposition(requests=10, pending=4)) as fake:
+        there = SimpleNamespace(metrics_url=fake.url)
+        with pytest.raises(MonitorError, match=r"After 0.5 s requests still wait: \{'m': 4\}"):
+            monitor.drain(there, "m", within_s=0.5)
+        with pytest.raises(MonitorError, match="No metrics of absent"):
+            monitor.drain(there, ["absent"], within_s=5)
+    with pytest.raises(MonitorError, match="Gone"):
+        monitor.drain(there, "m", within_s=5)
 
 
 def test_a_restart_is_told_and_gives_no_rate(clock: Clock) -> None:

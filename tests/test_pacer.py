@@ -4,8 +4,11 @@ import time
 
 import gevent
 import numpy as np
+import pytest
 
 from batchlab.pacer import Pacer
+
+pytestmark = pytest.mark.alone
 
 
 def test_it_wakes_at_the_moment_and_never_before():

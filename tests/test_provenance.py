@@ -95,3 +95,9 @@ def test_a_made_up_curve_is_not_called_published():
     assert "made-up latencies" in made_up.caption()
     assert "published" not in made_up.caption()
     assert "published latencies" in Provenance("emulated", "m", "s", profile="rn50-amp-t4-eager").caption()
+
+
+def test_a_server_that_is_no_triton_is_not_called_one():
+    found = made(tier="emulated", server="mosec 0.9.8 (127.0.0.1:1)", details={"protocol": "mosec"})
+    assert found.note == "emulated: real server, accelerator played back from published latencies"
+    assert made(tier="cpu", details={"protocol": "http"}).note == "cpu: real model on the server's processor"

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from fake_server import MODEL, FakeServer
 
+from batchlab.gauge import Gauge
 from batchlab.measure import COLUMNS, Run
 from batchlab.plan import Body, Plan
 from batchlab.provenance import Provenance
@@ -84,3 +85,47 @@ def test_the_probe_tells_who_does_not_answer():
 def test_the_probe_lets_a_busy_server_pass():
     with FakeServer(fail_status=503, fail_text="busy") as server:
         probe(Plan("open_loop", server.url, MODEL, (Body(b"{}"),)))
+
+
+def test_the_probe_lets_a_full_queue_pass_and_refuses_what_is_no_http():
+    import socket
+    import threading
+
+    with FakeServer(fail_status=429, fail_text="full") as server:
+        probe(Plan("open_loop", server.url, MODEL, (Body(b"{}", path="/predict"),)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def answer() -> None:
+            connection = listener.accept()[0]
+            connection.recv(4096)
+            connection.sendall(b"SSH-2.0-Nonsense\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(LoadError, match=f"{url} does not speak HTTP"):
+            probe(Plan("open_loop", url, MODEL, (Body(b"{}", path="/predict"),)))
+        thread.join()
+
+
+def test_a_run_on_a_gpu_keeps_the_gpus_readings_and_no_other_does(home):
+    """Readings begin with the requests that count, and end in the record of the run."""
+    for tier in ("gpu", "cpu"):
+        with FakeServer() as server:
+            provenance = Provenance(tier=tier, model=MODEL, server="fake")
+            server.provenance = lambda *words, found=provenance, **details: found
+            server.gauge = lambda: Gauge("nvml", lambda: {"0": {"power_w": 60.0}})
+            times = {"times_s": np.arange(4.0), "choice": np.zeros(4, int), "seconds": 4.0}
+            plan = Plan("open_loop", server.url, MODEL, (Body(b"x"),), **times)
+            recorder = Recorder(server, plan, workers=1, warmup_s=1.5, settings={}, max_lateness_ms=5.0)
+            with recorder.prepare():
+                for elapsed_s in (1.0, 2.0, 2.1, 3.2):
+                    recorder.tick(elapsed_s)
+                run = recorder.finish("interrupted")
+        told = run.settings.get("gpu")
+        if tier == "cpu":
+            assert told is None
+        else:
+            assert told["readings"] == 2
+            assert told["gpus"]["0"]["power_w"] == {"mean": 60.0, "highest": 60.0}

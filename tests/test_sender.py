@@ -13,6 +13,8 @@ from fake_server import MODEL, FakeServer
 
 from batchlab.plan import PLAN_VARIABLE, Body, Plan
 
+pytestmark = pytest.mark.alone
+
 # The command of this environment, which need not be on the PATH.
 LOCUST = str(Path(sys.executable).with_name("locust"))
 

@@ -36,6 +36,20 @@ def traces(running: Server) -> tuple[list[int], str, int]:
     return [running.pid, process.supervisor], process.prefix, process.ports[0]
 
 
+def test_a_server_too_busy_to_answer_runs_all_the_same(repository: Path) -> None:
+    # While models load on few cores, Triton may not answer for seconds: no reason to call it dead.
+    with server.start(["null"], repository=repository, reuse=False) as busy:
+        assert busy.running
+        assert busy.pid is not None
+        os.kill(busy.pid, signal.SIGSTOP)
+        try:
+            assert not busy.alive
+            assert busy.running
+        finally:
+            os.kill(busy.pid, signal.SIGCONT)
+    assert not busy.running
+
+
 def test_a_cell_run_again_finds_its_server_and_a_stopped_one_is_gone(repository: Path) -> None:
     first = server.start(["null"], repository=repository)
     again = server.start(["null", "other"], repository=repository)

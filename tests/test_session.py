@@ -4,10 +4,13 @@ import time
 
 import gevent
 import numpy as np
+import pytest
 from fake_server import MODEL, FakeServer
 
 from batchlab.plan import Body, Plan
 from batchlab.session import GONE_AFTER_S, GONE_FAILURES, Session
+
+pytestmark = pytest.mark.alone
 
 
 def plan(url, times_s, **options):

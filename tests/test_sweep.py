@@ -16,6 +16,8 @@ from batchlab.server import start
 from batchlab.statistics import Snapshot
 from batchlab.sweep import SweepError, static_sweep
 
+pytestmark = pytest.mark.alone
+
 FIXED_S, PER_ITEM_S, FIRST_EXTRA_S = 0.010, 0.001, 0.5
 
 

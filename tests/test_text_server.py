@@ -11,7 +11,7 @@ import pytest
 from batchlab import server, text, text_model
 from batchlab.server import Server, ServerError
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

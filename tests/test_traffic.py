@@ -20,7 +20,7 @@ from batchlab.recording import LoadError
 from batchlab.runfile import frame
 from batchlab.traffic import MAX_WAIT_S, Traffic, backoff_s, tagged
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.alone]
 
 SERVER = SimpleNamespace(
     url="h:1",

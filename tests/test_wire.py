@@ -145,3 +145,26 @@ def test_half_an_answer_is_an_error():
     assert answer.error != ""
     assert answer.unreachable
     listener.close()
+
+
+def test_a_body_with_a_path_of_its_own_goes_there_with_its_headers():
+    request = encode_request("host:1", "m", Body(b"hi", path="/predict", headers=(("X-Key", "1"),)))
+    assert request == (
+        b"POST /predict HTTP/1.1\r\nHost: host:1\r\nConnection: keep-alive\r\nContent-Length: 2\r\nX-Key: 1\r\n\r\nhi"
+    )
+
+
+@pytest.mark.parametrize(("status", "refused", "failed"), [(201, False, False), (429, True, True), (503, True, True)])
+def test_a_full_queue_is_told_from_a_good_answer(status, refused, failed):
+    with FakeServer(fail_status=status, fail_text="full") as server:
+        answer = wire_to(server).send(encode_request(server.url, MODEL, BODY))
+        assert answer.refused == refused
+        assert bool(answer.error) == failed
+
+
+def test_words_of_other_servers_are_found():
+    from batchlab.wire import _error_text
+
+    assert _error_text(404, b'{\n  "code": 404,\n  "message": "Model not found: m"\n}') == "404 Model not found: m"
+    assert _error_text(422, b'{"detail": "no item"}') == "422 no item"
+    assert _error_text(500, b"[1]\nmore") == "500 [1]"
