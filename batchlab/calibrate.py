@@ -2,7 +2,8 @@
 
 Waiting clients climb a ladder: two of them keep single requests coming back to back, twice 32 keep batches of 32
 coming. From each rung come, by Triton's own statistics, the time of a batch of that size, and by the clients' clocks
-the time from one batch to the next. The difference is what the server loses between batches.
+the time from one batch to the next. The difference is what the server loses between batches. A real model is then shown
+some traffic with pauses, after which its batches take longer than back to back.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from batchlab.arrivals import poisson
 from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
 from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run, pace
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 WARMUP_S = 0.3
 WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
-CLUMP, CLUMP_CYCLES, LEAST_APART_MS, MISS_S = 4, 12, 50.0, 6.0
+CLUMP, CLUMP_CYCLES, LEAST_APART_MS = 12, 16, 50.0
+LOOKS, LOOKS_S = 300, (6.0, 12.0)
+"""So many chances to miss a free instance are wanted, in a run of at least and at most so long: misses are rare."""
+TRAFFIC_LOADS, TRAFFIC_S, LEAST_REQUESTS, SEED = (0.25, 0.6), 3.0, 20, 7
 POLL_S = 0.04
 LEAST_RUNG_S = 0.25
 """At whatever pace: a rung in which no batch ends says nothing."""
@@ -46,7 +51,7 @@ def calibrate(
     seconds_per_rung: float = 0.8,
     progress: bool = True,
 ) -> Calibration:
-    """Measure what the twin of `model` needs to know: 15 to 35 s on two cores, longer the larger the largest batch.
+    """Measure what the twin of `model` needs to know: 18 to 40 s on two cores, longer the larger the largest batch.
 
     The model is reloaded with one instance and no wait for the time of the calibration, then put back as it was.
 
@@ -93,12 +98,27 @@ def calibrate(
                 problem = next(iter(run.errors), "no answer came in time")
                 raise CalibrateError(f"{model} answered nothing to {clients} waiting client(s): {problem}")
             runs[-1 if i + 1 == len(plan) else clients] = run
-        found = read(model, runs, spread, device, profile=original.parameters.get("profile", ""))
+        profile = original.parameters.get("profile", "")
+        found = read(model, runs, spread, device, profile=profile)
+        if device is None:
+            paused = in_traffic(server, model, largest, found, inputs)
+            found = read(model, runs, spread, device, profile=profile, traffic=paused)
         share = missed_wake(server, original, found, inputs) if original.max_batch_size else 0.0
     finally:
         server.load(model, original)
     overheads = dataclasses.replace(found.overheads, missed_wake=share)
     return dataclasses.replace(found, overheads=overheads, seconds=time.monotonic() - began)
+
+
+def in_traffic(server: "Server", model: str, largest: int, found: Calibration, inputs: Any = None) -> list[Run]:
+    """Measure Poisson traffic at each of `TRAFFIC_LOADS`, shares of the capacity that `found` tells of."""
+    sizes = np.arange(1, largest + 1)
+    overheads = found.overheads
+    batch_ms = found.service.latency_ms(sizes) + overheads.dispatch_ms + overheads.dispatch_item_ms * sizes
+    rates_rps = float((sizes / batch_ms).max()) * 1e3 * np.array(TRAFFIC_LOADS)
+    # At whatever pace, enough requests that there are some.
+    schedules = [poisson(rate, max(TRAFFIC_S, LEAST_REQUESTS / (rate * pace())), SEED) for rate in rates_rps]
+    return [open_loop(server, model, schedule, inputs=inputs, progress=False) for schedule in schedules]
 
 
 def missed_wake(server: "Server", config: ModelConfig, found: Calibration, inputs: Any = None) -> float:
@@ -112,9 +132,10 @@ def missed_wake(server: "Server", config: ModelConfig, found: Calibration, input
     overheads = found.overheads
     cycle_ms = float(found.service.latency_ms(1)) + overheads.dispatch_ms + overheads.dispatch_item_ms
     apart_s = max(CLUMP_CYCLES * cycle_ms, LEAST_APART_MS) / 1e3
-    times = np.repeat(np.arange(0.1, MISS_S, apart_s), CLUMP)
+    seconds = float(np.clip(LOOKS / (CLUMP - 1) * apart_s, *LOOKS_S))
+    times = np.repeat(np.arange(0.1, seconds, apart_s), CLUMP)
     server.load(config.name, single)
-    seen = open_loop(server, config.name, Arrivals(times, MISS_S + 0.1, "clumps"), inputs=inputs, progress=False)
+    seen = open_loop(server, config.name, Arrivals(times, seconds + 0.1, "clumps"), inputs=inputs, progress=False)
     return missed(seen, cycle_ms) if len(seen.latencies_ms) > CLUMP else 0.0
 
 

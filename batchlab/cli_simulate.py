@@ -75,13 +75,15 @@ def simulate(
     if csv and not csv.resolve().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {csv.resolve().parent}.", param_hint="--csv")
     from batchlab import service_source, slo
-    from batchlab.cli_load import show_run, traffic_of
+    from batchlab.cli_load import traffic_of
+    from batchlab.load_report import show_run
+    from batchlab.number_list import numbers
     from batchlab.service import Overheads
     from batchlab.simulate import Stream, replay
     from batchlab.twin import model
 
-    batches, rates = _numbers("--max-batch", max_batch, int), _numbers("--rate", rate, float)
-    copies_wanted = _numbers("--instances", instances, int)
+    batches, rates = numbers("--max-batch", max_batch, int), numbers("--rate", rate, float)
+    copies_wanted = numbers("--instances", instances, int)
     if min(copies_wanted) < 1:
         raise typer.BadParameter(f"a model has 1 copy or more, got {min(copies_wanted)}.", param_hint="--instances")
     objective = None if slo_p99_ms is None else slo.Slo(p99_ms=slo_p99_ms)
@@ -109,7 +111,7 @@ def simulate(
             max_delay_ms=wait,
             instances=copies,
             max_queue_size=limit,
-            preferred_batch_size=_numbers("--preferred", preferred, int) if preferred else (),
+            preferred_batch_size=numbers("--preferred", preferred, int) if preferred else (),
             priority_levels=priority_levels,
             timeout_ms=queue_timeout_ms,
             overheads=overheads,
@@ -117,9 +119,9 @@ def simulate(
         )
         for size, wait, copies, limit in itertools.product(
             batches,
-            _numbers("--wait-ms", wait_ms, float),
+            numbers("--wait-ms", wait_ms, float),
             copies_wanted,
-            _numbers("--max-queue", max_queue, int),
+            numbers("--max-queue", max_queue, int),
         )
     ]
     rows, good = [], False
@@ -145,20 +147,10 @@ def simulate(
         raise typer.Exit(1)
 
 
-def _numbers(option: str, text: str, kind: type) -> list[Any]:
-    try:
-        found = [kind(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        found = []
-    if not found:
-        raise typer.BadParameter(f"{text!r} is not a comma-separated list of numbers.", param_hint=option)
-    return found
-
-
 def _row(
     twin: "Twin", played: "Replay", rate_rps: float, slo_ms: float | None, verdict: "Verdict | None"
 ) -> dict[str, Any]:
-    from batchlab.cli_load import numbers_of
+    from batchlab.load_report import numbers_of
 
     batcher = twin.config.dynamic_batching
     policy = batcher.default_queue_policy if batcher else None

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from batchlab.twin_tune import TwinSearch
 
 MOST_SHOWN = 10
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended, as shells report it."""
 
 
 def tune(
@@ -70,6 +72,7 @@ def tune(
     from tqdm import tqdm
 
     from batchlab import server, service_source
+    from batchlab.number_list import numbers
     from batchlab.points import Point
     from batchlab.search_order import SearchOrder
     from batchlab.slo import Slo
@@ -83,10 +86,10 @@ def tune(
     order = SearchOrder(
         model,
         Slo(percentile=99, limit_ms=slo_p99_ms),
-        _numbers("--max-batch", max_batch, int),
-        _numbers("--max-delay-ms", max_delay_ms, float),
-        _numbers("--instances", instances, int),
-        _numbers("--max-queue", max_queue, int) or (0,),
+        numbers("--max-batch", max_batch, int, empty=True),
+        numbers("--max-delay-ms", max_delay_ms, float, empty=True),
+        numbers("--instances", instances, int, empty=True),
+        numbers("--max-queue", max_queue, int, empty=True) or (0,),
         burstiness=burstiness,
         seconds=seconds,
         seed=seed,
@@ -110,6 +113,10 @@ def tune(
                 if on_twin
                 else order.on_server(triton, low_rps, high_rps, show)
             )
+    except KeyboardInterrupt:
+        kept = f"Run the same command again to go on from {folder}." if folder else "Give --folder to be able to go on."
+        typer.echo(f"Interrupted after {bar.n} runs, none of them confirmed. {kept}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         # The server is left as it was found, also after Ctrl-C.
         if triton.alive:
@@ -129,13 +136,6 @@ def tune(
         _show(found)
     if found.confirmed is None:
         raise typer.Exit(1)
-
-
-def _numbers(option: str, text: str, kind: type) -> list:
-    try:
-        return [kind(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a comma-separated list of numbers.", param_hint=option) from None
 
 
 def _records(table: "pd.DataFrame") -> Any:

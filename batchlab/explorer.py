@@ -78,7 +78,8 @@ class Explorer(widgets.VBox):
         self._fit_sliders()
         self._assign(start)
         self.run = self._simulate()
-        self._panel, self._drawn = LoadPanel(self.run, slo_ms, self._largest), self.settings.profile
+        # One picture for all models: making another takes longer than a hand wants to wait.
+        self._panel = LoadPanel(self.run, slo_ms, max(map(_largest_batch, self._models.values())))
         self._image = widgets.Image(format="png")
         self._held = False
         self._redraw()
@@ -163,13 +164,13 @@ class Explorer(widgets.VBox):
     def _fit_sliders(self) -> None:
         """Give batch and rate the reach of the chosen model."""
         service = twin.model(self._models[self._controls["profile"].value]).service
-        self._largest = service.max_batch
-        sizes = [2**k for k in range(self._largest.bit_length()) if 2**k <= self._largest]
+        largest = service.max_batch
+        sizes = [2**k for k in range(largest.bit_length()) if 2**k <= largest]
         batch, rate = self._controls["max_batch"], self._controls["rate_rps"]
         wanted = min(batch.value, sizes[-1])
         batch.options = sizes
         batch.value = wanted
-        capacity = twin.model(service, max_batch_size=min(32, self._largest)).capacity_rps()
+        capacity = twin.model(service, max_batch_size=min(32, largest)).capacity_rps()
         rate.max = max(round(BEYOND * capacity), 2)
         rate.value = max(round(capacity / 2), 1)
 
@@ -191,9 +192,6 @@ class Explorer(widgets.VBox):
 
     def _redraw(self) -> None:
         self.run = self._simulate()
-        if self.settings.profile != self._drawn:
-            # Another model: other batch sizes on the axis, another source at the foot.
-            self._panel, self._drawn = LoadPanel(self.run, self.slo_ms, self._largest), self.settings.profile
         self._image.value = self._panel.show(self.run, self.slo_ms, self.utilisation)
         self.redraws += 1
 
@@ -232,6 +230,10 @@ def _models(source: str | Profile | Calibration) -> dict[str, Profile | Calibrat
     if source not in published:
         raise ExplorerError(f"No profile is called {source!r}. {nearest(source, list(published))}")
     return published
+
+
+def _largest_batch(source: Profile | Calibration) -> int:
+    return twin.model(source).service.max_batch
 
 
 def _controls(names: Sequence[str], first: str) -> dict[str, Any]:

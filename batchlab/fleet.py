@@ -10,9 +10,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
-from batchlab.plan import PLAN_VARIABLE, Plan
+from batchlab.nursery import NurseryError, Sender, environment, nursery
+from batchlab.plan import Plan
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 3.0
@@ -35,33 +36,22 @@ class Fleet:
     def __init__(self, plans: list[Plan]) -> None:
         self.start = 0.0
         self._folder = tempfile.TemporaryDirectory(prefix="batchlab-load-")
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Sender | subprocess.Popen[bytes]] = []
         self._unread: list[bytes] = [b""] * len(plans)
         self._reporting = set(range(len(plans)))
-        environment = {name: value for name, value in os.environ.items() if name != PLAN_VARIABLE}
-        # A plain path on sys.path finds this very batchlab, however the owner found it.
-        package = str(Path(__file__).resolve().parent.parent)
-        paths = [package, *filter(None, [environment.get("PYTHONPATH")])]
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
         try:
             for index, plan in enumerate(plans):
                 path = Path(self._folder.name) / f"plan-{index}.npz"
                 plan.save(path)
                 with path.with_suffix(".err").open("wb") as errors:
-                    self._processes.append(
-                        subprocess.Popen(
-                            [sys.executable, "-m", "batchlab.sender", str(path)],
-                            stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE,
-                            stderr=errors,
-                            env=environment,
-                            start_new_session=True,
-                        )
-                    )
+                    self._processes.append(_started(path, errors))
             self._selector = selectors.DefaultSelector()
             for index, process in enumerate(self._processes):
                 assert process.stdout is not None
                 self._selector.register(process.stdout, selectors.EVENT_READ, index)
+        except NurseryError as error:
+            self.close()
+            raise FleetError(str(error)) from error
         except BaseException:
             self.close()
             raise
@@ -151,3 +141,16 @@ class Fleet:
         text = (Path(self._folder.name) / f"plan-{index}.err").read_text(errors="replace").strip()
         last = "\n".join(text.splitlines()[-STDERR_LINES:])
         return f"Sender {index} ended with status {self._processes[index].returncode}:\n{last or '(no message)'}"
+
+
+def _started(plan: Path, errors: IO[bytes]) -> Sender | subprocess.Popen[bytes]:
+    if sys.platform == "linux":
+        return nursery().sender(plan, errors.fileno())
+    return subprocess.Popen(
+        [sys.executable, "-m", "batchlab.sender", str(plan)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=environment(),
+        start_new_session=True,
+    )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 
@@ -23,17 +24,31 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Body:
-    """One encoded request body in the KServe v2 protocol.
+    """One encoded request body, in the KServe v2 protocol unless it names a path of its own.
 
     Attributes:
         data: the bytes of the HTTP body.
         json_bytes: length of the JSON head inside `data`, None when the body is JSON altogether.
         batch_size: inferences the request asks for.
+        path: where it is posted; empty for KServe's path of the model.
+        headers: with a path, the headers beside those of every request, ``(name, value)`` pairs.
     """
 
     data: bytes
     json_bytes: int | None = None
     batch_size: int = 1
+    path: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def target(self, model: str) -> tuple[str, dict[str, str]]:
+        """Return where this is posted for a model, and its headers beside those of every request."""
+        if self.path:
+            return self.path, dict(self.headers)
+        path = f"/v2/models/{quote(model, safe='')}/infer"
+        if self.json_bytes is None:
+            return path, {"Content-Type": "application/json"}
+        head = {"Inference-Header-Content-Length": str(self.json_bytes)}
+        return path, {"Content-Type": "application/octet-stream", **head}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> "Body":
         """Return the same request with more request parameters, such as Triton's ``priority`` and ``timeout``.
@@ -41,8 +56,12 @@ class Body:
         Source of the names: "Parameters extension" and "Schedule policy extension" of Triton's HTTP protocol.
 
         Raises:
-            PlanError: the head of the body is no JSON object.
+            PlanError: the head of the body is no JSON object, or the body is not of the KServe protocol.
         """
+        if self.path:
+            raise PlanError(
+                f"Priorities and timeouts are Triton's own: a request to {self.path} cannot carry them. Leave them out."
+            )
         length = len(self.data) if self.json_bytes is None else self.json_bytes
         try:
             head = json.loads(self.data[:length])
@@ -132,7 +151,9 @@ class Plan:
             "think_s": self.think_s,
             "timeout_s": self.timeout_s,
             "max_connections": self.max_connections,
-            "bodies": [[len(body.data), body.json_bytes, body.batch_size] for body in self.bodies],
+            "bodies": [
+                [len(body.data), body.json_bytes, body.batch_size, body.path, body.headers] for body in self.bodies
+            ],
         }
         blob = np.frombuffer(b"".join(body.data for body in self.bodies), dtype=np.uint8)
         arrays = {"times_s": self.times_s, "choice": self.choice, "waits_s": self.waits_s}
@@ -154,7 +175,8 @@ class Plan:
         except (OSError, KeyError, ValueError) as error:
             raise PlanError(f"{path} is not a load plan: {error}. Write one with batchlab.load.write_plan.") from error
         bodies, start = [], 0
-        for length, json_bytes, batch_size in head.pop("bodies"):
-            bodies.append(Body(blob[start : start + length], json_bytes, batch_size))
+        for length, json_bytes, batch_size, posted_to, headers in head.pop("bodies"):
+            pairs = tuple((name, value) for name, value in headers)
+            bodies.append(Body(blob[start : start + length], json_bytes, batch_size, posted_to, pairs))
             start += length
         return cls(bodies=tuple(bodies), **arrays, **head)

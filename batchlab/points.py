@@ -170,6 +170,12 @@ class Search:
             )
         if near is None:
             return "nothing valid was measured." if self.points else "nothing was measured."
+        if self.ranked:
+            first = self.ranked[0]
+            return (
+                f"short runs found {first.rate_rps:.0f} requests/s for {first.knobs} (P99 {first.p99_ms:.0f} ms), but "
+                f"no longer run confirmed {self.slo}. Measure again with longer runs, or accept a lower rate."
+            )
         return (
             f"no configuration kept {self.slo}. Nearest: {near.knobs} at {near.rate_rps:.0f} requests/s "
             f"with P99 {near.p99_ms:.0f} ms. Relax the limit, lower the load, or speed up the model."

@@ -1,6 +1,8 @@
 """What a calibration's ladder of waiting clients says: a service time, the times around it, and reasons for doubt."""
 
 import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,7 @@ WIDE = 0.3
 """A service time that varies by more than this is no property of the model: something else runs on the machine."""
 DRIFT = 0.15
 FEWEST_GLIMPSES = 5
+FEWEST_BATCHES = 12
 LATE_CYCLES = 1.6
 NOT_YET_MS = 2.0
 """A request sent that shortly before an end may not have been in the queue yet."""
@@ -42,6 +45,7 @@ def read(
     device: tuple[np.ndarray, np.ndarray] | None,
     *,
     profile: str = "",
+    traffic: Sequence[Run] = (),
 ) -> Calibration:
     """Turn the runs of the ladder into a calibration.
 
@@ -49,6 +53,8 @@ def read(
         runs: by number of clients; -1 is the lone client's second visit.
         spread: ``(batch size, batches, mean ms)`` of each glimpse between two snapshots.
         device: an emulated device's own curve, which is known exactly; what is measured beyond it is the way there.
+        traffic: runs with pauses between the requests. A waiting client keeps caches and cores warm, a pause does not:
+            where such a run shows a batch size often enough, its time is taken.
     """
     rungs = [rung(clients, run) for clients, run in runs.items() if clients >= 2]
     counts: dict[int, int] = {}
@@ -58,10 +64,12 @@ def read(
         for size, count in run.server.batches.items():
             counts[size] = counts.get(size, 0) + count
             total[size] = total.get(size, 0.0) + count * run.server.batch_compute_ms[size]
+    for size, count, ms in in_traffic(traffic):
+        counts[size], total[size] = count, count * ms
     sizes = np.array(sorted(counts))
-    weight = np.array([counts[size] for size in sizes], float)
-    seen_ms = np.array([total[size] for size in sizes]) / weight
-    curve_ms = isotonic_regression(seen_ms, weights=weight).x
+    seen = np.array([counts[size] for size in sizes], float)
+    seen_ms = np.array([total[size] for size in sizes]) / seen
+    curve_ms = isotonic_regression(seen_ms, weights=seen).x
     lost_ms = np.array([max(r.cycle_ms - r.batch_ms, 0.0) for r in rungs])
     batches = np.array([r.mean_batch for r in rungs])
     if device is None:
@@ -70,7 +78,10 @@ def read(
     else:
         service = ServiceTime(*device, source=profile or "emulated device")
         around_ms = np.array([r.cycle_ms for r in rungs]) - service.latency_ms(batches)
-    fixed, per_item = nnls(np.column_stack([np.ones(len(batches)), batches]), np.maximum(around_ms, 0.0))[0]
+    # What counts is a cycle's relative error: unweighted, the largest batch alone would draw the line.
+    weight = 1 / np.array([r.cycle_ms for r in rungs])
+    line = np.column_stack([np.ones(len(batches)), batches])
+    fixed, per_item = nnls(line * weight[:, None], np.maximum(around_ms, 0.0) * weight)[0]
     lone = runs[1].latencies_ms
     jitter = float(np.std(np.sort(lone)[: max(int(0.99 * len(lone)), 1)]))
     way = max(float(lone.mean()) - float(service.latency_ms(1)) - fixed - per_item - jitter, 0.0)
@@ -94,6 +105,18 @@ def read(
             "batch_ms": {int(size): float(ms) for size, ms in zip(sizes, seen_ms, strict=True)},
         },
     )
+
+
+def in_traffic(runs: Sequence[Run]) -> list[tuple[int, int, float]]:
+    """Return ``(batch size, batches, mean ms)`` of the sizes that these runs show often enough."""
+    counts: Counter[int] = Counter()
+    total: Counter[int] = Counter()
+    for run in runs:
+        assert run.server is not None
+        for size, count in run.server.batches.items():
+            counts[size] += count
+            total[size] += count * run.server.batch_compute_ms[size]  # type: ignore[assignment]
+    return [(size, count, total[size] / count) for size, count in counts.items() if count >= FEWEST_BATCHES]
 
 
 def rung(clients: int, run: Run) -> Rung:

@@ -22,6 +22,7 @@ from batchlab.arrivals import Arrivals
 from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run
 from batchlab.points import Knobs, Point, PointLog, Search
+from batchlab.recording import server_gone
 from batchlab.repository import ModelConfig
 from batchlab.slo import Slo, min_requests
 
@@ -221,7 +222,9 @@ def configured(config: ModelConfig, knobs: Knobs) -> ModelConfig:
 def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: int = 1) -> Drive:
     """Return a `Drive` that reloads `model` with each new configuration and sends the traffic in an open loop.
 
-    The model is reloaded only when the knobs change, since a reload takes a second or two.
+    The model is reloaded only when the knobs change, since a reload takes a second or two. A run that was cut short
+    says nothing that a search could use: an interrupt ends the search (`KeyboardInterrupt`), and so does a server that
+    is gone (`TuneError`). What was measured before stays in the search's folder.
     """
     original = server.config(model)
     current: list[Knobs] = []
@@ -231,7 +234,12 @@ def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: i
             server.load(model, configured(original, knobs))
             current[:] = [knobs]
         settings = {"knobs": asdict(knobs)}
-        return open_loop(server, model, arrivals, inputs=inputs, workers=workers, settings=settings, progress=False)
+        run = open_loop(server, model, arrivals, inputs=inputs, workers=workers, settings=settings, progress=False)
+        if run.partial and (gone := server_gone(run)):
+            raise TuneError(f"The search stopped. {gone} A search with a folder goes on where it was.")
+        if run.partial:
+            raise KeyboardInterrupt  # The conductor turned the first Ctrl-C into an early end.
+        return run
 
     return drive
 

@@ -16,6 +16,7 @@ from batchlab.schedule import Arrivals
 from batchlab.service import Calibration
 from batchlab.slo import Slo
 from batchlab.tune import Drive, Pattern, TuneError, Tuner, configured
+from batchlab.twin import Twin
 
 SIMULATED_REQUESTS = 20_000
 LOWEST_SHARE = 0.05
@@ -68,16 +69,27 @@ class TwinSearch:
         return told + str(self.live)
 
 
-def drive_twin(config: ModelConfig, calibration: Calibration) -> Drive:
-    """Return a `Drive` that plays the traffic on the twin of `config` with the knobs it is given."""
-    known: dict[Knobs, twin.Twin] = {}
+class TwinDrive:
+    """A `Drive` that plays the traffic on the twin of a model, with the knobs it is given.
 
-    def drive(knobs: Knobs, arrivals: Arrivals) -> Run:
-        if knobs not in known:
-            known[knobs] = twin.of(configured(config, knobs), calibration)
-        return simulate.simulate(known[knobs], arrivals)
+    Args:
+        config: the model's configuration; its batcher and instances give way to the knobs.
+        calibration: what a batch costs on it.
+    """
 
-    return drive
+    def __init__(self, config: ModelConfig, calibration: Calibration) -> None:
+        self._config, self._calibration = config, calibration
+        self._known: dict[Knobs, Twin] = {}
+
+    def twin(self, knobs: Knobs) -> Twin:
+        """Return the twin with these knobs, built once."""
+        if knobs not in self._known:
+            self._known[knobs] = twin.of(configured(self._config, knobs), self._calibration)
+        return self._known[knobs]
+
+    def __call__(self, knobs: Knobs, arrivals: Arrivals) -> Run:
+        """Simulate the traffic."""
+        return simulate.simulate(self.twin(knobs), arrivals)
 
 
 def search(
@@ -115,12 +127,12 @@ def search(
     wanted = list(configurations)
     if not wanted:
         raise TuneError("The grid is empty: there is no configuration to simulate.")
-    play = drive_twin(config, calibration)
+    play = TwinDrive(config, calibration)
     predicted = Search(config.name, slo)
     simulated = 0
     best = 0.0
     for knobs in wanted:
-        capacity = twin.of(configured(config, knobs), calibration).capacity_rps()
+        capacity = play.twin(knobs).capacity_rps()
         # A run as long as the capacity asks for: the same number of requests for a slow model and a fast one.
         seconds = simulated_requests / capacity
         player = Tuner(config.name, slo, play, pattern, seconds=seconds, tolerance=0.01, seed=seed, on_point=on_point)

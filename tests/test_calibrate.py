@@ -8,7 +8,7 @@ from batchlab.server import Server
 
 MODEL = "bert_t4"
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from batchlab.cli import app
 from batchlab.server import Server
 from batchlab.service import Calibration, Overheads, ServiceTime
 
+pytestmark = pytest.mark.alone
+
 MODEL = "bert_t4"
 SMALL = ("--max-batch", "1,2,4", "--max-delay-ms", "0,5", "--instances", "1", "--slo-p99-ms", 400, "--seconds", 1)
 
@@ -139,3 +141,18 @@ def test_bad_input_is_one_clear_line_and_starts_nothing(tmp_path, monkeypatch, a
     assert done.exit_code == 2, done.output
     assert words in done.stderr
     assert "Traceback" not in done.output
+
+
+@pytest.mark.server
+def test_an_interrupted_search_says_how_to_go_on(triton: Server, tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("batchlab.search_order.SearchOrder.on_server", interrupted)
+    triton.load(MODEL)
+    before = triton.config(MODEL).to_json()
+    done = run(MODEL, "--url", triton.url, "--folder", tmp_path / "search")
+    assert done.exit_code == 130
+    assert "Run the same command again to go on" in done.stderr
+    assert "Give --folder" in run(MODEL, "--url", triton.url).stderr
+    assert triton.config(MODEL).to_json() == before

@@ -10,6 +10,8 @@ from fake_server import MODEL, FakeServer
 from batchlab.fleet import Fleet, FleetError
 from batchlab.plan import Body, Plan
 
+pytestmark = pytest.mark.alone
+
 
 def plan(url, count=10, gap_s=0.02):
     times = np.arange(count) * gap_s

@@ -92,3 +92,11 @@ def test_what_is_not_a_plan_is_named(tmp_path, content):
         (tmp_path / "plan").write_bytes(content)
     with pytest.raises(PlanError, match="is not a load plan"):
         Plan.load(tmp_path / "plan")
+
+
+def test_a_body_with_a_path_of_its_own_survives_the_disk_and_takes_no_parameters_of_triton(tmp_path):
+    body = Body(b'{"item": 1}', path="/predict", headers=(("Content-Type", "application/json"), ("X-Key", "1")))
+    plan(bodies=(body,), choice=np.zeros(4, int)).save(tmp_path / "plan")
+    assert Plan.load(tmp_path / "plan").bodies == (body,)
+    with pytest.raises(PlanError, match="Triton's own: a request to /predict cannot carry them"):
+        body.with_parameters({"priority": 1})

@@ -55,6 +55,12 @@ def test_the_ladder_gives_back_what_it_was_made_from() -> None:
     assert not found.shared_device
 
 
+def test_a_size_that_traffic_shows_often_takes_its_time_from_there() -> None:
+    often, seldom = ladder_run(2, batches=40, slower=1.05), ladder_run(8, batches=3, slower=1.1)
+    found = rungs.read("m", ladder(), [], None, traffic=[often, seldom])
+    assert found.service.table_ms(16)[[1, 4, 8]] == pytest.approx([1.05 * 11.0, 14.0, 18.0])
+
+
 def test_a_played_device_is_taken_as_known_and_the_rest_is_the_way() -> None:
     sizes = np.array([1, 16])
     found = rungs.read("m", ladder(), [], (sizes, np.array([10.5, 25.0])), profile="p")

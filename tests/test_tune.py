@@ -1,12 +1,15 @@
 """The tuner against a machine whose highest rate is known exactly."""
 
 import json
+import os
+import signal
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 from fake_server import MODEL, FakeServer
+from loads import once_sampled
 from queues import queue_latencies
 
 from batchlab import arrivals, journal
@@ -105,6 +108,20 @@ def test_search_without_a_winner_names_the_nearest():
     assert found.nearest.p99_ms == pytest.approx(500)
     assert "no configuration kept" in str(found)
     assert (found.table()["rate_rps"] == 0).all()
+
+
+def test_search_that_confirms_nothing_says_what_the_short_runs_found():
+    class Fading(Machine):
+        def __call__(self, knobs, schedule):
+            longer = len(schedule.times_s) > 2.5 * float(schedule.rate_rps)
+            run = super().__call__(knobs, schedule)
+            return run_of(np.asarray(schedule.times_s), 0.5) if longer else run
+
+    found = tuner(Fading()).search(grid((1,), (0,)), 10, 1000)
+    assert found.confirmed is None
+    assert "short runs found 10" in str(found)
+    assert "no longer run confirmed" in str(found)
+    assert "no configuration kept" not in str(found)
 
 
 def test_a_killed_search_resumes_without_measuring_twice(tmp_path):
@@ -269,6 +286,7 @@ def test_configured_changes_the_knobs_and_nothing_else():
     assert configured(before, Knobs(32, 0, batching=False)).dynamic_batching is None
 
 
+@pytest.mark.alone
 def test_a_saved_run_knows_its_knobs(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path))
 
@@ -287,3 +305,44 @@ def test_a_saved_run_knows_its_knobs(tmp_path, monkeypatch):
         runs = [drive(chosen, pattern(100, 0.1, 0)) for chosen in knobs]
     assert server.loads == [4, 8]  # A reload only where the knobs change.
     assert [Knobs(**journal.load(run.run_id).settings["knobs"]) for run in runs] == knobs
+
+
+class Unchanged(FakeServer):
+    def config(self, model):
+        return ModelConfig(name=model, backend="python", max_batch_size=8)
+
+    def load(self, model, config):
+        pass
+
+
+@pytest.mark.alone
+def test_a_search_that_is_interrupted_forgets_the_run_in_hand_and_keeps_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path / "first"))
+    kept = tmp_path / "search"
+    with Unchanged() as server:
+        drive = drive_server(server, MODEL)
+
+        def driven(knobs, schedule):
+            if schedule.rate_rps > 50:
+                monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path / "second"))
+                once_sampled(tmp_path / "second", lambda: os.kill(os.getpid(), signal.SIGINT))
+            return drive(knobs, schedule)
+
+        tune = Tuner(MODEL, SLO, driven, pattern, seconds=2.0, folder=kept)
+        tune.measure(Knobs(8, 0), 50)
+        with pytest.raises(KeyboardInterrupt):
+            tune.measure(Knobs(8, 0), 100)
+    lines = [json.loads(line) for line in (kept / "points.jsonl").read_text().splitlines()]
+    assert {line["rate_rps"] for line in lines[1:]} == {50}  # More than once where the machine was busy.
+    assert len(journal.saved()) == 1  # What was measured of the second run is on disk all the same.
+
+
+@pytest.mark.alone
+def test_a_search_whose_server_goes_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path))
+    with Unchanged() as server:
+        once_sampled(tmp_path, server.kill)
+        tune = Tuner(MODEL, SLO, drive_server(server, MODEL), pattern, seconds=20.0)
+        with pytest.raises(TuneError, match=r"The server was gone .* goes on where it was"):
+            tune.measure(Knobs(8, 0), 50)
+    assert tune.points == []

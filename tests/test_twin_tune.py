@@ -35,7 +35,7 @@ def test_it_finds_what_the_exhaustive_tuner_finds_at_a_tenth_of_the_price(name, 
     known = calibration(name, send_ms=0.3, dispatch_ms=0.8, dispatch_item_ms=0.03, answer_ms=0.3, jitter_ms=0.2)
     slower = dataclasses.replace(known.service, mean_ms=known.service.mean_ms * 1.02, variation=0.05)
     real = dataclasses.replace(known, service=slower)
-    live = twin_tune.drive_twin(config(name), real)
+    live = twin_tune.TwinDrive(config(name), real)
     exhaustive = Tuner(name, SLO, live, pattern, seconds=5.0, tolerance=0.1).search(
         SPACE, 10.0, 1.05 * twin.of(config(name), real).capacity_rps()
     )
@@ -54,7 +54,7 @@ def test_a_promise_that_nothing_keeps_is_said() -> None:
         config("affine"),
         known,
         Slo(p99_ms=5),
-        twin_tune.drive_twin(config("affine"), known),
+        twin_tune.TwinDrive(config("affine"), known),
         arrivals.poisson,
         [Knobs(8, 0)],
         simulated_requests=2000,
@@ -66,7 +66,7 @@ def test_a_promise_that_nothing_keeps_is_said() -> None:
 
 def test_an_untrusted_calibration_is_said_with_the_result() -> None:
     known = dataclasses.replace(calibration("affine"), warnings=("The machine changed.",))
-    live = twin_tune.drive_twin(config("affine"), known)
+    live = twin_tune.TwinDrive(config("affine"), known)
     found = twin_tune.search(config("affine"), known, SLO, live, arrivals.poisson, [Knobs(8, 0)])
     assert "not to be trusted: The machine changed." in str(found)
     assert found.live_measurements == 8 + len(found.live.points)
@@ -80,6 +80,6 @@ def test_an_empty_grid_is_refused() -> None:
 
 def test_the_twin_is_driven_with_the_knobs_it_is_given() -> None:
     known = calibration("affine")
-    run = twin_tune.drive_twin(config("affine"), known)(Knobs(4, 3000, 2), arrivals.poisson(50, 2, 1))
+    run = twin_tune.TwinDrive(config("affine"), known)(Knobs(4, 3000, 2), arrivals.poisson(50, 2, 1))
     assert run.provenance.tier == "simulated"
     assert configured(config("affine"), Knobs(4, 3000, 2)).to_json() == run.settings["config"]
