@@ -45,6 +45,13 @@ check = Lab("00_start_here")
 plots.use_style()
 
 # %% [markdown]
+# The next cell shows the whole course, how far you are, and what comes next.
+# Come back to it whenever you open the course, and run it again.
+
+# %% tags=["nbval-ignore-output"]
+dashboard()
+
+# %% [markdown]
 # ## A server of your own
 #
 # The next cell starts Triton, the server that many companies run in production.

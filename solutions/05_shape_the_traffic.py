@@ -43,7 +43,7 @@ import pandas as pd
 
 from batchlab import arrivals, buckets, plots, server, text
 from batchlab.grading import Lab
-from batchlab.plots.canvas import caption
+from batchlab.plots.caption import caption
 from batchlab.points import Knobs
 from batchlab.slo import Slo, verdict
 from batchlab.tune import Tuner, drive_server
