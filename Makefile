@@ -5,18 +5,33 @@ PY := .venv/bin/python
 # Extra options for single targets, for example: make lab OPTIONS=--no-browser, make test OPTIONS="-k doctor"
 OPTIONS ?=
 
-.PHONY: help lab test setup models doctor labs solutions bench bench-twin lint format constraints clean
+.PHONY: help lab test test-containers docker-lab docker-cpu docker-gpu docker-down setup models doctor labs solutions site workshop bench bench-twin lint format constraints clean
 
 help:  ## List these targets
 	@echo "Batchlab. Start with 'make lab'."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 lab: setup  ## Set up what is missing, then open JupyterLab on the first lab
 	@$(PY) -m batchlab labs $(OPTIONS)
 
 test: lint models  ## Set up what is missing, then run every check and test
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m pytest $(OPTIONS)  # nbgrader starts alembic by name
+	@scripts/run-tests $(OPTIONS)
+
+test-containers: models  ## Build the images and run the CPU profile on an engine of its own; needs root on Linux
+	@BATCHLAB_CONTAINERS=1 scripts/with-docker-engine $(PY) -m pytest -s tests/containers $(OPTIONS)
+
+docker-lab:  ## The labs in one container, with the embedded Triton in it: macOS, Windows, Arm, older Linux
+	@scripts/docker-up lab
+
+docker-cpu:  ## The labs in one container, NVIDIA's Triton in another; OPTIONS=monitoring adds Prometheus and Grafana
+	@scripts/docker-up cpu $(OPTIONS)
+
+docker-gpu:  ## The same with Triton on an NVIDIA GPU
+	@scripts/docker-up gpu $(OPTIONS)
+
+docker-down:  ## End all containers; your work, in a volume, stays
+	@scripts/compose --profile '*' down
 
 setup:  ## Create .venv from the pinned requirements; does nothing when it is up to date
 	@scripts/setup
@@ -29,9 +44,16 @@ doctor:  ## Say in one table what this machine can do, and what to do about each
 
 labs: setup  ## Build labs/*.ipynb from solutions/*.py
 	@$(PY) -m batchlab.authoring labs $(OPTIONS)
+	@$(PY) -m batchlab.mistakes
 
 solutions: models  ## Execute solutions/*.py into solutions/*.ipynb, outputs kept
 	@$(PY) -m batchlab.authoring solutions $(OPTIONS)
+
+site: setup  ## Build the course as a static site into build/site
+	@$(PY) -m batchlab.website
+
+workshop: models  ## Open a JupyterHub for a room on 127.0.0.1; needs root
+	@$(PY) -m batchlab.workshop $(OPTIONS)
 
 bench: setup  ## Measure the timing goals; tables on screen, CSV files in build/bench/
 	@$(PY) -m benchmarks $(OPTIONS)

@@ -1,10 +1,12 @@
 """The ``batchlab`` command: gathers the sub-commands and turns the library's own errors into one line.
 
-A sub-command is a module ``batchlab/cli_NAME.py`` that holds a function ``NAME``; it is found by that name, so that
-adding one touches nothing here. Such a module imports at its top only what its signature needs.
+A sub-command is a module ``batchlab/cli_NAME.py`` that holds a function ``NAME``, or an application of commands;
+it is found by that name, so that adding one touches nothing here. Such a module imports at its top only what its
+signature needs.
 """
 
 import importlib
+import keyword
 import pkgutil
 import warnings
 from typing import Annotated, Any
@@ -18,10 +20,16 @@ PREFIX = "cli_"
 PANELS = {
     "doctor": "Learn",
     "labs": "Learn",
+    "drill": "Learn",
+    "progress": "Learn",
     "serve": "Serve",
     "models": "Serve",
     "profiles": "Serve",
     "sweep": "Measure",
+    "simulate": "Plan",
+    "plan": "Plan",
+    "cost": "Plan",
+    "class": "Teach",
 }
 OTHER_PANEL = "Measure"
 
@@ -88,8 +96,13 @@ def gather() -> typer.Typer:
         if module.name.startswith(PREFIX)
     }
     for name in [*(name for name in PANELS if name in modules), *sorted(modules - PANELS.keys())]:
-        function = getattr(importlib.import_module(f"batchlab.{PREFIX}{name}"), name)
-        found.command(name, rich_help_panel=PANELS.get(name, OTHER_PANEL))(function)
+        module, panel = importlib.import_module(f"batchlab.{PREFIX}{name}"), PANELS.get(name, OTHER_PANEL)
+        # A Python keyword cannot be a function's name; PEP 8 puts an underscore behind it.
+        command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
+        if isinstance(command, typer.Typer):
+            found.add_typer(command, name=name, rich_help_panel=panel)
+        else:
+            found.command(name, rich_help_panel=panel)(command)
     return found
 
 

@@ -1,5 +1,6 @@
 """``batchlab labs``: build the models, hand out the labs, open JupyterLab."""
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,9 @@ def labs(
 
     def announce(session: jupyterlab.Session) -> None:
         typer.echo(f"JupyterLab answers after {time.perf_counter() - began:.1f} s. Ctrl-C here ends it.")
-        typer.echo(f"  {session.url(lab)}")
+        # A token that the user has set is known to the user, and would only end up in a container's log.
+        known = session.token == os.environ.get("JUPYTER_TOKEN")
+        typer.echo(f"  {session.base_url}lab, with the token in JUPYTER_TOKEN" if known else f"  {session.url(lab)}")
 
     raise typer.Exit(jupyterlab.run(target, browser=browser, ip=ip, on_ready=announce))
 

@@ -3,7 +3,7 @@
 After a change: ``python -m batchlab.repository`` renders them.
 """
 
-from batchlab import ads, fraud, text, tiers
+from batchlab import ads, fraud, tensorrt, text, tiers
 from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, TensorSpec
 from batchlab.profiles import emulated_config, load_profiles, synthetic_profile
 
@@ -50,7 +50,8 @@ def variants() -> dict[str, list[ModelConfig]]:
 
     Rendered as ``<model>/configs/<variant>.pbtxt``; Triton falls back to ``config.pbtxt`` where a model has none.
     """
-    return {"gpu": [fraud.gpu_config(), ads.gpu_config(), ads.gpu_config(half=True)]}
+    pipeline = [fraud.gpu_config(), ads.gpu_config(), ads.gpu_config(half=True)]
+    return {"gpu": [resnet50_gpu(), text_encoder_gpu(), *pipeline]}
 
 
 def null() -> ModelConfig:
@@ -76,6 +77,36 @@ def resnet50() -> ModelConfig:
         inputs=(TensorSpec("image", "UINT8", (224, 224, 3)),),
         outputs=(TensorSpec("scores", "FP32", (1000,), label_filename="labels.txt"),),
         instance_groups=ONE_ON_CPU,
+    )
+
+
+def resnet50_gpu() -> ModelConfig:
+    """The same file on an NVIDIA GPU, in FP16 by TensorRT, through NVIDIA's own ONNX Runtime backend: needs Docker.
+
+    Two copies: while one computes, the next batch is copied to the GPU.
+    """
+    config = resnet50()
+    (image,) = config.inputs
+    shapes = [{image.name: (batch, *image.dims)} for batch in (1, 32, LARGEST_BATCH)]
+    return config.replace(
+        instance_groups=(InstanceGroup(count=2, kind="KIND_GPU", gpus=(0,)),),
+        extra=tensorrt.accelerator(config.name, shapes)
+        + tensorrt.warm_up(LARGEST_BATCH, config.inputs, {image.name: image.dims}),
+    )
+
+
+def text_encoder_gpu() -> ModelConfig:
+    """The text classifier's network on an NVIDIA GPU, in FP16 by TensorRT; its queue and tokeniser stay as they are."""
+    config = next(config for config in text.configs() if config.name == "text_encoder")
+    tokens = (2, 32, text.MAX_TOKENS)
+    shapes = [
+        {spec.name: (batch, count) for spec in config.inputs}
+        for batch, count in zip((1, 32, config.max_batch_size), tokens, strict=True)
+    ]
+    usual = {spec.name: (tokens[1],) for spec in config.inputs}
+    return config.replace(
+        instance_groups=(InstanceGroup(count=1, kind="KIND_GPU", gpus=(0,)),),
+        extra=tensorrt.accelerator(config.name, shapes) + tensorrt.warm_up(32, config.inputs, usual),
     )
 
 

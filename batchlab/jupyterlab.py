@@ -109,7 +109,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     # Ctrl-C goes to the whole foreground group: JupyterLab ends itself and its kernels, we wait for it.
     previous = {
@@ -191,7 +191,7 @@ def _tail(path: Path) -> str:
     return "\n".join(f"  {line}" for line in lines[-LOG_LINES:]) or "  (it said nothing)"
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child, before exec: ask Linux for a SIGTERM when the parent is gone, however it went."""
     pr_set_pdeathsig = 1
     if sys.platform == "linux":

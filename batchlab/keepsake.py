@@ -19,7 +19,13 @@ class KeepsakeError(RuntimeError):
 
 
 def keep(
-    path: Path, recipe: int, make: Callable[[Path], dict[str, Any]], title: str, *, force: bool = False
+    path: Path,
+    recipe: int,
+    make: Callable[[Path], dict[str, Any]],
+    title: str,
+    *,
+    force: bool = False,
+    doing: str = "training and writing the network",
 ) -> dict[str, Any]:
     """Make the file unless it is there whole, and return what its maker measured.
 
@@ -29,6 +35,7 @@ def keep(
         make: writes the file to the path it is given and returns what is to be remembered, JSON-ready.
         title: what the lines on the screen call it.
         force: make it even when it is there.
+        doing: what takes the time, for the line on the screen.
 
     Raises:
         KeepsakeError: the disk refuses, or the maker does.
@@ -36,7 +43,7 @@ def keep(
     present = None if force else kept(path, recipe)
     if present is not None:
         return present
-    print(f"{title}: training and writing the network, once; some seconds ...", flush=True)
+    print(f"{title}: {doing}, once; some seconds ...", flush=True)
     began = time.perf_counter()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from google.protobuf import descriptor_pool, json_format, text_format
+from google.protobuf import json_format, text_format
 from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2 as schema
 
@@ -49,7 +49,7 @@ def parse(text: str, message: Message, source: str = "config.pbtxt") -> Any:
     except text_format.ParseError as error:
         reason = str(error).partition(" : ")[2] or str(error)
         where = f"{source}:{error.GetLine()}:{error.GetColumn()}" if error.GetLine() else source
-        raise RepositoryError(f"{where}: {_advise(reason)}") from error
+        raise RepositoryError(f"{where}: {_advise(reason, message.DESCRIPTOR.file.pool)}") from error
 
 
 def parse_json(values: Mapping[str, Any], message: Message, source: str = "JSON") -> Any:
@@ -61,14 +61,14 @@ def parse_json(values: Mapping[str, Any], message: Message, source: str = "JSON"
     try:
         return json_format.ParseDict(dict(values), message)
     except json_format.ParseError as error:
-        raise RepositoryError(f"{source}: {_advise(str(error).partition('Available Fields')[0].strip())}") from error
+        reason = str(error).partition("Available Fields")[0].strip()
+        raise RepositoryError(f"{source}: {_advise(reason, message.DESCRIPTOR.file.pool)}") from error
 
 
-def _advise(reason: str) -> str:
+def _advise(reason: str, pool: Any) -> str:
     """Put what is wrong first, and what could be meant after it."""
     # Protobuf quotes the rest of the line before some reasons; the line and column already say where.
     reason = re.sub(r"^'.*': (?=[A-Z])", "", reason, flags=re.DOTALL)
-    pool = descriptor_pool.Default()
     if found := re.search(r'Message type "([\w.]+)" has no field named "(\w+)"', reason):
         owner, wrong = pool.FindMessageTypeByName(found[1]), found[2]
         return f"{owner.name} has no field {wrong!r}. {nearest(wrong, list(owner.fields_by_name))}"

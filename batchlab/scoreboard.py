@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchlab import course, progress
+from batchlab import course, progress, standing
 from batchlab.course import LabInfo
 from batchlab.progress import Entry
+from batchlab.standing import PAUSE_RULE, Standing, duration, earned
 from batchlab.verdict import ACCENTS, SIGNS
 
+CAPTION = "Your progress"
+COLUMNS = ("lab", "title", "level", "time", "spent", "state", "points")
 CELL = "padding: 4px 12px; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.35);"
 
 
@@ -73,37 +76,35 @@ def lab_table(info: LabInfo, entries: Sequence[Entry], problem: str = "") -> Tab
                 question,
                 f"{SIGNS.get(state, '')} {state}",
                 opening.answer if opening else "",
-                f"{_earned(best, question, maximum):g} of {maximum:g}",
+                f"{earned(best, question, maximum):g} of {maximum:g}",
             )
         )
     rows += [(question, "free text, for a reader", "", f"up to {most:g}") for question, most in info.manual.items()]
-    earned = sum(_earned(best, question, maximum) for question, maximum in info.points.items())
-    note = problem or _encouragement(earned, info.total)
-    caption = f"{info.title}: {earned:g} of {info.total:g} points"
+    points = sum(earned(best, question, maximum) for question, maximum in info.points.items())
+    note = problem or _encouragement(points, info.total)
+    caption = f"{info.title}: {points:g} of {info.total:g} points"
     return Table(caption, ("question", "state", "first answer", "points"), tuple(rows), note)
 
 
 def course_table(labs: Sequence[LabInfo], entries: Sequence[Entry], problem: str = "") -> Table:
-    """Return all labs with points and what is done."""
-    rows, started, finished = [], 0, 0
-    for info in labs:
-        best = progress.best(entries, info.lab)
-        earned = sum(_earned(best, question, maximum) for question, maximum in info.points.items())
-        begun = any(question in best for question in info.points)
-        done = begun and earned >= info.total
-        started, finished = started + begun, finished + done
-        state = f"{SIGNS['right']} done" if done else "in progress" if begun else "not started"
-        rows.append(
-            (info.lab[:2], info.title, info.level, f"{info.minutes} min", state, f"{earned:g} of {info.total:g}")
-        )
+    """Return all labs with points, time spent and what is done; the note says what comes next."""
     if not labs:
-        note = "The course holds no labs yet: run 'make labs'."
-    elif not started:
-        note = "No answer yet. Answer the first question below, run its check, and look here again."
-    else:
-        note = f"{finished} of {len(labs)} labs done. The best attempt at each question counts."
-    columns = ("lab", "title", "level", "time", "state", "points")
-    return Table("Your progress", columns, tuple(rows), problem or note)
+        return Table(CAPTION, COLUMNS, (), problem or "The course holds no labs yet: run 'make labs'.")
+    now = standing.stand(labs, entries)
+    rows = [
+        (
+            lab.info.lab[:2],
+            lab.info.title,
+            lab.info.level,
+            f"{lab.info.minutes} min",
+            duration(lab.spent_s),
+            f"{SIGNS['right']} done" if lab.state == "done" else lab.state,
+            f"{lab.points:g} of {lab.info.total:g}",
+        )
+        for lab in now.labs
+    ]
+    caption = f"{CAPTION}: {now.points:g} of {now.total:g} points, {duration(now.spent_s)}" if now.spent_s else CAPTION
+    return Table(caption, COLUMNS, tuple(rows), problem or _course_note(now))
 
 
 def dashboard() -> Table:
@@ -124,12 +125,15 @@ def safe_entries() -> tuple[list[Entry], str]:
         return [], str(error)
 
 
-def _earned(best: dict[str, Entry], question: str, maximum: float) -> float:
-    # A question may have become worth less since it was answered.
-    return min(best[question].points, maximum) if question in best else 0.0
+def _course_note(now: Standing) -> str:
+    step = now.next_step().text
+    if not now.begun:
+        return f"No answer yet. {step} Run a check under your first answer, and look here again."
+    done = sum(lab.state == "done" for lab in now.labs)
+    return f"{step} {done} of {len(now.labs)} labs done. The best attempt at each question counts. {PAUSE_RULE}"
 
 
-def _encouragement(earned: float, total: float) -> str:
-    if total and earned >= total:
+def _encouragement(points: float, total: float) -> str:
+    if total and points >= total:
         return "Every checked question is right."
     return "The best attempt at each question counts: go back, change an answer, run its check again."

@@ -1,5 +1,6 @@
 """What the tests share: a home of their own, one embedded Triton, and a project with the sample lab."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ from sample_lab import FIXTURES
 
 from batchlab import server
 from batchlab.server import Server
+
+# They need an engine: `make test-containers` starts one and says so.
+collect_ignore = [] if os.environ.get("BATCHLAB_CONTAINERS") else ["containers"]
 
 
 @pytest.fixture(scope="session", autouse=True)

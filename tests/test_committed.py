@@ -59,7 +59,8 @@ def test_a_batch_of_ads_blocks_a_fraud_check_for_many_times_its_own_time():
 def test_gpu_variants_run_the_same_tensors_on_a_gpu_and_put_the_critical_model_first():
     by_name = {config.name: config for config in committed.configurations()}
     variants = {config.name: config for config in committed.variants()["gpu"]}
-    assert sorted(variants) == ["ad_scoring", "ad_scoring_fp16", "fraud_check"]
+    # Each network that NVIDIA's ONNX Runtime serves; emulated models, the null model and Python's need no GPU.
+    assert sorted(variants) == sorted(name for name, config in by_name.items() if config.backend == "onnxruntime")
     for name, config in variants.items():
         assert config.instance_groups[0].kind == "KIND_GPU"
         assert (config.inputs, config.outputs) == (by_name[name].inputs, by_name[name].outputs)

@@ -22,7 +22,7 @@ def test_every_question_has_an_answer_in_order() -> None:
     names = [check.name for check in doctor.examine()]
     assert names == [
         "platform", "glibc", "Python", "packages", "cores", "memory", "disk", "ports",
-        "Triton", "Triton's Python", "models", "Docker", "GPU", "torch on GPU",
+        "Triton", "Triton's Python", "models", "C++ compiler", "Docker", "GPU", "torch on GPU",
     ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_a_foreign_platform_names_the_docker_way(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(platform, "machine", lambda: processor)
     check = machine.platform()
     assert check.state == "lack"
-    assert "docker run" in check.remedy
+    assert "make docker-lab" in check.remedy
 
 
 @pytest.mark.parametrize(

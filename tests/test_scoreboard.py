@@ -41,10 +41,14 @@ def test_the_summary_shows_every_question(check: Lab) -> None:
 
 def test_the_dashboard_shows_the_course(check: Lab) -> None:
     empty = str(grading.dashboard())
-    assert "No answer yet" in empty
+    assert "No answer yet. Begin with lab 90, Try it (5 minutes)" in empty
     assert "not started" in empty
+    assert "pause" not in empty, "a first visit has no time to explain"
     check.number("q1", 5, 5)
-    assert "in progress" in str(grading.dashboard())
+    begun = str(grading.dashboard())
+    assert "in progress" in begun
+    assert "go on with lab 90" in begun
+    assert "30 minutes is a pause" in begun
     check.number("q2", 5, 5)
     data = mimes(grading.dashboard())
     assert "✓ done" in data["text/plain"]
@@ -71,3 +75,11 @@ def test_points_worth_less_than_when_they_were_earned_are_capped(check: Lab, tmp
     info = LabInfo(LAB, "Try it", "beginner", 5, points={"q1": 1, "q2": 2})
     (tmp_path / "course.json").write_text(course.render({LAB: info}))
     assert "2 of 3 points" in str(Lab(LAB).summary())
+
+
+def test_the_dashboard_shows_the_time_spent(check: Lab) -> None:
+    for minute, question in ((0, "q1"), (75, "q1"), (100, "q2")):
+        time = f"2026-05-04T{12 + minute // 60}:{minute % 60:02d}:00+00:00"
+        assert progress.record(progress.Entry(LAB, question, 1, 1, "right", "", time)) == ""
+    shown = str(grading.dashboard())
+    assert "2 of 3.5 points, 25 min" in shown, "75 minutes without an answer are a pause"

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Where the server cannot run natively, it runs in a plain Linux container of this folder.
-DOCKER_WAY = (
-    "docker run --rm -it --platform linux/amd64 --shm-size 1g -p 127.0.0.1:8888:8888 "
-    '-v "$PWD":/batchlab -w /batchlab '
-    'python:3.11-bookworm make lab OPTIONS="--ip 0.0.0.0 --no-browser"'
-)
+# Where the server cannot run natively, it runs in a Linux container.
+DOCKER_WAY = "make docker-lab"
 
 
 @dataclass(frozen=True)

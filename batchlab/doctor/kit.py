@@ -95,13 +95,23 @@ def docker() -> Check:
     )
 
 
+def compiler() -> Check:
+    """Only torch.compile needs one, in lab 06: without it that row of a table is left out."""
+    from batchlab import compiler
+
+    if compiler.problem():
+        return Check("C++ compiler", "note", f"no {compiler.lacking()}; torch.compile is left out", compiler.remedy())
+    return Check("C++ compiler", "ok", f"{compiler.command()}, with Python's header")
+
+
 def gpu() -> Check:
     from batchlab import gpu
 
     found = gpu.gpus()
     if not found:
         return Check("GPU", "note", "no NVIDIA GPU with a driver; no lab needs one")
-    return Check("GPU", "ok", f"{'; '.join(map(str, found))}; driver {gpu.driver()}")
+    count = "" if len(found) == 1 else f"{len(found)} GPUs: "
+    return Check("GPU", "ok", f"{count}{'; '.join(map(str, found))}; driver {gpu.driver()}")
 
 
 def torch_cuda() -> Check:

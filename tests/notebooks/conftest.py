@@ -24,4 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ids = [f"{lab.name}-{chosen['name'].replace(' ', '_')}" for lab, chosen in sets]
         metafunc.parametrize("wrong", sets, ids=ids)
     elif "lab" in metafunc.fixturenames:
-        metafunc.parametrize("lab", labs(), ids=[lab.name for lab in labs()])
+        measures = getattr(metafunc.module, "FULL_PACE", False)
+        for_itself = [pytest.mark.alone] if measures else []
+        chosen = [pytest.param(lab, marks=for_itself if lab.measures else [], id=lab.name) for lab in labs()]
+        metafunc.parametrize("lab", chosen)

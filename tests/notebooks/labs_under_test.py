@@ -35,6 +35,11 @@ class LabUnderTest:
     def is_fixture(self) -> bool:
         return FIXTURES in self.path.parents
 
+    @property
+    def measures(self) -> bool:
+        """Whether it measures time on this machine; a lab that only simulates does not."""
+        return self.source().info().tiers != ["simulated"]
+
     def source(self) -> Source:
         return read(self.path)
 

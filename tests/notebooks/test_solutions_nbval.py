@@ -10,6 +10,8 @@ import pytest
 from labs_under_test import LabUnderTest
 
 TRIES = 2
+FULL_PACE = True
+"""What a solution asserts about a measurement must hold for the measurement that learners make."""
 
 
 @pytest.mark.notebook
@@ -31,7 +33,6 @@ def test_the_solution_gives_its_committed_outputs(lab: LabUnderTest, scratch: Pa
 
 
 def _differences(lab: LabUnderTest, notebook: Path, home: Path) -> str:
-    # At full pace: what a solution asserts about a measurement must hold for the measurement that learners make.
     environment = {**os.environ, **lab.environment(home), "BATCHLAB_PACE": "1"}
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-q"]
     result = subprocess.run(
