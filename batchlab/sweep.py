@@ -7,6 +7,7 @@ the cost of its batch, and the throughput is what one batch at a time can bring.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -54,8 +55,9 @@ def static_sweep(
 
     Each size is sent `warmup_requests` requests first. They stay in the record, at negative times, and so out of
     every statistic: time zero is the first measured request. Then requests follow until `seconds_per_size` have
-    passed (times the environment's ``BATCHLAB_PACE``) or `max_requests` were sent, but never fewer than
-    `min_requests`. The inputs of a size are made once, before its clock starts. Every run is journalled as it comes.
+    passed or `max_requests` were sent, but never fewer than `min_requests`; a ``BATCHLAB_PACE`` below 1 shortens the
+    seconds and that least number alike. The inputs of a size are made once, before its clock starts. Every run is
+    journalled as it comes.
 
     A failed request ends the sweep, for whatever comes after it would be measured on a broken server: the sweep
     returns what it has, `partial`, with a warning. So does an interrupt (Ctrl-C).
@@ -72,7 +74,9 @@ def static_sweep(
         SweepError: impossible arguments, told before anything is sent.
         batchlab.server.ServerError, KeyboardInterrupt: came before anything was measured.
     """
-    plan = _Plan(seconds_per_size * measure.pace(), min_requests, max_requests, warmup_requests)
+    pace = measure.pace()
+    least = ceil(min_requests * min(pace, 1.0))
+    plan = _Plan(seconds_per_size * pace, least, max_requests, warmup_requests)
     if min_requests < 1 or max_requests < min_requests or seconds_per_size < 0 or warmup_requests < 0:
         raise SweepError(
             "A size needs 1 <= min_requests <= max_requests, and seconds_per_size and warmup_requests "
@@ -87,7 +91,7 @@ def static_sweep(
         feeds = {size: from_metadata(metadata, max_batch_size=limit, batch_size=size) for size in sizes}
     else:
         feeds = {size: inputs(size) for size in sizes}
-    details = {} if measure.pace() == 1 else {"pace": f"{measure.pace():g}"}
+    details = {} if pace == 1 else {"pace": f"{pace:g}"}
     provenance = server.provenance(model, **details)
     return _measured(server, model, feeds, plan, provenance, progress)
 

@@ -120,6 +120,7 @@ class TestMeasuring:
         shorter = quiet(server, (1,), seconds_per_size=1)
         assert len(shorter.runs[1].kept) == 10
         assert shorter.provenance.details["pace"] == "0.1"
+        assert len(quiet(server, (1,), seconds_per_size=0, min_requests=25).runs[1].kept) == 3
 
     def test_sizes_are_measured_ascending_and_once(self, server):
         assert list(quiet(server, (8, 1, 8), seconds_per_size=0).runs) == [1, 8]

@@ -18,12 +18,8 @@ def learner_not_grader(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `lab` once per lab, one that asks for `wrong` once per set of wrong answers."""
-    if "wrong" in metafunc.fixturenames:
-        sets = [(lab, chosen) for lab in labs() for chosen in lab.sets()]
-        ids = [f"{lab.name}-{chosen['name'].replace(' ', '_')}" for lab, chosen in sets]
-        metafunc.parametrize("wrong", sets, ids=ids)
-    elif "lab" in metafunc.fixturenames:
+    """Run a test that asks for `lab` once per lab."""
+    if "lab" in metafunc.fixturenames:
         measures = getattr(metafunc.module, "FULL_PACE", False)
         for_itself = [pytest.mark.alone] if measures else []
         chosen = [pytest.param(lab, marks=for_itself if lab.measures else [], id=lab.name) for lab in labs()]
