@@ -165,6 +165,8 @@ def _export(network: "minilm.Classifier", path: Path) -> Built:
         )
     if program is None or program.model.ir_version > IR_VERSION:
         raise BuildError(f"torch.onnx did not write ONNX of IR version {IR_VERSION} or lower; pin torch as required.")
+    for node in program.model.graph:
+        node.metadata_props.clear()  # stack traces, with the paths of the machine that built it
     program.save(str(path))
     session = open_session(path)
     check(session, network)

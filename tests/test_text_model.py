@@ -67,6 +67,8 @@ def test_the_file_is_one_that_triton_of_2024_reads(made: text_model.Built) -> No
     assert shapes["input_ids"] == shapes["attention_mask"]
     assert all(isinstance(axis, str) for axis in shapes["input_ids"])
     assert shapes["scores"] == [shapes["input_ids"][0], len(text.LABELS)]
+    # The same bytes wherever the project lies.
+    assert b"minilm.py" not in text.model_path().read_bytes()
 
 
 def test_a_complete_repository_is_left_alone(copied: Path, made: text_model.Built, monkeypatch: Any) -> None:

@@ -1,6 +1,7 @@
 """The sandbox itself: what is inside, what is not, and that every limit ends what goes beyond it."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -150,6 +151,22 @@ def test_where_bubblewrap_is_refused_nothing_runs(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(SandboxError, match=r"No permissions to create new namespace.*nothing is graded"):
         sandbox.check()
+
+
+def test_an_environment_that_is_a_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(sys.prefix)
+    code = """
+import time
+from batchlab import exchange, sandbox
+with sandbox.Sandbox(sandbox.Limits(wall_s=60)) as box:
+    peer = exchange.Peer(box.channel)
+    peer.deadline = time.monotonic() + 60
+    peer.ask("run", "import numpy, sys; x = sys.prefix")
+    print(peer.ask("fetch", ["x"])["x"])
+"""
+    command = [tmp_path / "linked" / "bin" / "python", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=tmp_path)
+    assert done.stdout.strip() == str(tmp_path / "linked"), done.stderr
 
 
 def test_it_holds_as_an_ordinary_user_too(small: Limits, monkeypatch: pytest.MonkeyPatch) -> None:

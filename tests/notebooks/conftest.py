@@ -20,7 +20,7 @@ def learner_not_grader(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `lab` once per lab."""
     if "lab" in metafunc.fixturenames:
-        measures = getattr(metafunc.module, "FULL_PACE", False)
+        measures = getattr(metafunc.module, "MEASURES", False)
         for_itself = [pytest.mark.alone] if measures else []
         chosen = [pytest.param(lab, marks=for_itself if lab.measures else [], id=lab.name) for lab in labs()]
         metafunc.parametrize("lab", chosen)
