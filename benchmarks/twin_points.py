@@ -7,7 +7,6 @@ import numpy as np
 
 from batchlab import arrivals
 from batchlab.schedule import Arrivals
-from batchlab.twin import Twin
 
 DELAYS_MS = (0, 2, 5, 10, 20, 50)
 MAX_BATCHES = (1, 4, 8, 16, 32, 64)
@@ -20,6 +19,7 @@ BURSTINESS = 4.0
 FASTEST_RPS = 450.0
 """Two cores carry client, server and backend together; above this rate they, not Triton's rules, would be measured."""
 SLOWEST_RPS = 30.0
+SHORTEST_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class TwinPoint:
         }
         return wanted | ({"max_queue_size": self.queue_limit} if self.queue_limit else {})
 
-    def schedule(self, twin: Twin, seconds: float) -> Arrivals:
-        """Return the traffic that both twin and server are given."""
-        rate = self.load * twin.capacity_rps()
+    def schedule(self, rate_rps: float, requests: int) -> Arrivals:
+        """Return the traffic that both twin and server are given: about so many requests, and 5 s at least."""
+        seconds = max(requests / rate_rps, SHORTEST_S)
         if self.traffic == "poisson":
-            return arrivals.poisson(rate, seconds, self.seed)
-        return arrivals.gamma(rate, seconds, BURSTINESS, self.seed)
+            return arrivals.poisson(rate_rps, seconds, self.seed)
+        return arrivals.gamma(rate_rps, seconds, BURSTINESS, self.seed)
 
 
 def draw(

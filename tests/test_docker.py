@@ -278,7 +278,10 @@ def test_dashboards_are_json_that_grafana_can_provision() -> None:
 def test_no_container_test_runs_without_an_engine() -> None:
     # `make test` leaves them alone, so that none of them is a skip.
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    others = ["--ignore-glob=tests/test_*", *(f"--ignore=tests/{name}" for name in ("notebooks", "browser", "classroom"))]
+    others = [
+        "--ignore-glob=tests/test_*",
+        *(f"--ignore=tests/{name}" for name in ("notebooks", "browser", "classroom")),
+    ]
     command += [*others, "tests"]
     for variable, found in (({}, False), ({"BATCHLAB_CONTAINERS": "1"}, True)):
         environment = {key: value for key, value in os.environ.items() if key != "BATCHLAB_CONTAINERS"} | variable
