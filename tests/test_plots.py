@@ -322,6 +322,14 @@ class TestRequests:
         with pytest.raises(PlotError, match="at least two"):
             plots.latency_ecdf(run_of([10.0]))
 
+    @pytest.mark.parametrize("quick", [[10.0] * 2000, np.geomspace(10, 60, 2000), np.geomspace(400, 900, 2000)])
+    def test_no_line_of_a_tail_runs_through_the_legend(self, quick):
+        ax = plots.latency_ecdf({"quick ones": run_of(quick), "slow ones": run_of(np.geomspace(10, 2000, 2000))})
+        ax.get_figure().draw_without_rendering()
+        place = ax.get_legend().get_window_extent()
+        for line in ax.get_lines():
+            assert not line.get_path().transformed(line.get_transform()).intersects_bbox(place, filled=False)
+
     def test_closed_against_open_computes_its_factor(self):
         closed, open_ = run_of([10.0] * 500), run_of([10.0] * 400 + [50.0] * 100)
         ax = plots.closed_against_open(closed, open_)
