@@ -17,6 +17,7 @@ def drill(
     seed: Annotated[int, typer.Option(min=0, help="Of the choice and the numbers.")] = 0,
     mock: Annotated[str, typer.Option(help="A timed interview: engineer or staff; a new seed begins anew.")] = "",
     sheet: Annotated[Path | None, typer.Option(help="Write the interview's score sheet here (.md).")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Draw the sick services into this folder (.png).")] = None,
     due: Annotated[bool, typer.Option("--due", help="Only what was missed or is due again.")] = False,
     show: Annotated[bool, typer.Option("--list", help="List the questions and leave.")] = False,
 ) -> None:
@@ -28,11 +29,14 @@ def drill(
 
       batchlab drill --topic tails --count 3
       batchlab drill --mock engineer --sheet score.md
+      batchlab drill --kind diagnosis --pictures sick
     """
     from batchlab.drill import bank, repetition
+    from batchlab.drill.picture import folder_for
 
+    folder = None if pictures is None else folder_for(pictures)
     if mock:
-        _interview(mock, seed, sheet)
+        _interview(mock, seed, sheet, folder)
         return
     fitting = bank.ids(kind=kind, level=level, topic=topic)
     if show:
@@ -49,7 +53,7 @@ def drill(
     right = asked_count = 0
     for number, name in enumerate(order[:count], 1):
         asked = bank.question(name, seed)
-        given = _ask(asked, f"{number}/{min(count, len(order))}")
+        given = _ask(asked, f"{number}/{min(count, len(order))}", folder)
         if not given:
             continue
         asked_count += 1
@@ -59,11 +63,14 @@ def drill(
     typer.echo(f"\n{right} of {asked_count} right.")
 
 
-def _ask(asked: "Question", where: str) -> str:
+def _ask(asked: "Question", where: str, folder: Path | None) -> str:
     from batchlab.drill import bank
     from batchlab.drill.own_data import own_runs
 
     typer.echo(f"\n[{where}] {asked.id} ({asked.level}, {asked.topic})\n\n{asked.text}\n")
+    if asked.picture is not None:
+        drawn = "--pictures FOLDER draws one." if folder is None else asked.picture.save(folder, asked.id)
+        typer.echo(f"Picture: {drawn}\n")
     for name, words in asked.choices.items():
         typer.echo(f"  {name}: {words}")
     if bank.takes_own_data(asked.id):
@@ -94,13 +101,13 @@ def _graded(asked: "Question") -> int:
     return min(max(grade, 0), 2)
 
 
-def _interview(name: str, seed: int, sheet: Path | None) -> None:
+def _interview(name: str, seed: int, sheet: Path | None, folder: Path | None) -> None:
     from batchlab.drill import mock
     from batchlab.drill.question import DrillError
 
     going = mock.begin(name, seed)
     while (asked := going.next()) is not None:
-        given = _ask(asked, f"{going.left_s / 60:.0f} min left")
+        given = _ask(asked, f"{going.left_s / 60:.0f} min left", folder)
         grade = _graded(asked) if asked.kind == "design" else None
         if going.left_s <= 0:
             break

@@ -1,4 +1,4 @@
-"""Editions of a network: its ONNX file in INT8, in FP16, or rewritten; built once, kept in the workspace's home.
+"""Editions of a network: its ONNX file in INT8, in FP16, or rewritten; built once for all homes of a clone.
 
 * ``int8-dynamic``: weights in INT8; the range of each activation is taken from the batch at hand, at run time.
 * ``int8-static``: ranges are fixed beforehand, from calibration data.
@@ -6,11 +6,15 @@
 * ``transformer``: rewritten with the patterns of transformers, which ONNX Runtime's own levels know only in part.
 
 All are ONNX Runtime's own tools, the ones that Hugging Face Optimum calls too.
+
+An edition's folder is named by a digest of all that it is made of: the network's bytes, the recipe, the calibration
+data, the libraries. So nothing is ever out of date, and whoever asks for the same may share it.
 """
 
 import contextlib
 import hashlib
 import io
+import json
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +25,7 @@ import numpy as np
 
 from batchlab import cpu, keepsake
 from batchlab.networks import Feed, Network
-from batchlab.workspace import home_dir
+from batchlab.workspace import home_dir, repository_dir, shared_dir
 
 KINDS = ("int8-dynamic", "int8-static", "fp16", "transformer")
 # Raise it when what is built must differ.
@@ -45,6 +49,7 @@ def edition(network: Network, kind: str, *, reduce_range: bool | None = None, fo
         EditionError: no such edition, or none of this network.
         NetworkError: the network itself has not been built.
         KeepsakeError: the disk refuses.
+        WorkspaceError: there is no clone, or no home that can be written.
     """
     if kind not in KINDS:
         raise EditionError(f"There is no edition {kind!r}. Use one of: {', '.join(KINDS)}.")
@@ -52,8 +57,13 @@ def edition(network: Network, kind: str, *, reduce_range: bool | None = None, fo
     if kind == "transformer" and not network.heads:
         raise EditionError(f"{network.name} has no attention heads: it is no transformer. Use another edition.")
     narrow = kind.startswith("int8") and (cpu.read().saturates if reduce_range is None else reduce_range)
-    name = f"{network.name}-{kind}{'-7bit' if narrow else ''}"
-    path = home_dir() / "editions" / name / "model.onnx"
+    lessons = network.lessons() if kind == "int8-static" else []
+    digest = _digest(network, source, kind, narrow, lessons)
+    name, recipe = f"{network.name}-{kind}{'-7bit' if narrow else ''}-{digest}", int(digest, 16)
+    everybody, mine = (folder / name / "model.onnx" for folder in (_shared(source), home_dir() / "editions"))
+    for path in (everybody, mine):
+        if not force and keepsake.kept(path, recipe) is not None:
+            return path
 
     def make(part: Path) -> dict[str, Any]:
         with quiet():
@@ -64,19 +74,37 @@ def edition(network: Network, kind: str, *, reduce_range: bool | None = None, fo
             elif kind == "int8-dynamic":
                 _dynamic(network, source, part, narrow)
             else:
-                _static(network, source, part, narrow)
+                _static(network, source, part, narrow, lessons)
         return {"megabytes": round(part.stat().st_size / 1e6, 1)}
 
-    keepsake.keep(path, _recipe(source), make, f"{network.name} in the edition {kind}", force=force, doing="converting")
+    path = everybody if keepsake.writable(everybody.parent) else mine
+    keepsake.keep(path, recipe, make, f"{network.name} in the edition {kind}", force=force, doing="converting")
     return path
 
 
-def _recipe(source: Path) -> int:
-    """Return a number that changes with the source file and with ONNX Runtime."""
+def _shared(source: Path) -> Path:
+    """Return where every home looks first: in the clone that holds the network, else beside the network's file."""
+    # Not in the model repository: what lies there is Triton's to read, and changes a model's time of modification.
+    return shared_dir() / "editions" if source.is_relative_to(repository_dir()) else source.parent / "editions"
+
+
+def _digest(network: Network, source: Path, kind: str, narrow: bool, lessons: list[Feed]) -> str:
+    """Return twelve hexadecimal digits that change with anything an edition is made of."""
+    of_lessons = hashlib.sha256()
+    for feed in lessons:
+        for key, values in sorted(feed.items()):
+            of_lessons.update(f"{key} {values.dtype} {values.shape} ".encode() + np.ascontiguousarray(values).tobytes())
+    made_of = [RECIPE, kind, narrow, keepsake.sha256(source), libraries(), of_lessons.hexdigest()]
+    made_of += [network.operators, network.half, network.heads, network.width]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that write an edition."""
+    import onnx
     import onnxruntime
 
-    said = f"{RECIPE} {keepsake.sha256(source)} {onnxruntime.__version__}"
-    return int(hashlib.sha256(said.encode()).hexdigest()[:12], 16)
+    return {library.__name__: library.__version__ for library in (np, onnx, onnxruntime)}
 
 
 def _dynamic(network: Network, source: Path, target: Path, narrow: bool) -> None:
@@ -92,7 +120,7 @@ def _dynamic(network: Network, source: Path, target: Path, narrow: bool) -> None
     )
 
 
-def _static(network: Network, source: Path, target: Path, narrow: bool) -> None:
+def _static(network: Network, source: Path, target: Path, narrow: bool, lessons: list[Feed]) -> None:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -103,7 +131,7 @@ def _static(network: Network, source: Path, target: Path, narrow: bool) -> None:
         quantize_static(
             ready,
             target,
-            _reader(network.lessons()),
+            _reader(lessons),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(network.operators),
             per_channel=True,

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import platform
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +69,7 @@ class Provenance:
     Attributes:
         tier: where the time comes from, one of `TIERS`.
         model: the model's name on the server.
-        server: server name and version, e.g. ``"triton 2.51.0 (embedded)"``.
+        server: server name and version, and where it ran: ``"Triton 2.51.0 (embedded)"``, or its host and port.
         profile: the accelerator profile played back; empty outside the tiers `emulated` and `simulated`.
         seed: the seed of the schedule, None where nothing was random.
         date: UTC time at the start of the run, ISO 8601.
@@ -102,12 +103,21 @@ class Provenance:
             note = note.replace("real Triton", "real server").replace("this machine's", "the server's")
         return note
 
+    @property
+    def served_by(self) -> str:
+        """The server in words, without its port: that differs from run to run and changes no number."""
+        found = re.fullmatch(r"(.+) \(([^()]+?)(?::\d+)?\)", self.server)
+        if found is None:
+            return self.server
+        name, place = found.groups()
+        return f"embedded {name}" if place == "embedded" else f"{name} at {place}"
+
     def caption(self) -> str:
         """One line for the foot of a figure: tier first, then what made the number."""
         parts = [self.note, self.model]
         if self.profile:
             parts.append(f"profile {self.profile}")
-        parts += [self.server, str(self.machine)]
+        parts += [self.served_by, str(self.machine)]
         if self.seed is not None:
             parts.append(f"seed {self.seed}")
         parts.append(self.date[:10])

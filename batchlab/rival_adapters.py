@@ -7,8 +7,6 @@ which its supervisor removes.
 import importlib.metadata
 import importlib.util
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchlab import java
+
 HOST = "127.0.0.1"
 INSTALL = "Run 'make setup', which installs what requirements.txt names."
-JAVA = "Install Java 17 (Debian, Ubuntu: sudo apt-get install openjdk-17-jre-headless), or set JAVA_HOME."
 # TorchServe logs each request at INFO, to files and to the console.
 LOG_CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration>
@@ -65,15 +64,9 @@ class Adapter:
         """Return what this machine lacks to run it, with the remedy; "" where nothing is missing."""
         if importlib.util.find_spec(self.module) is None:
             return f"{self.title} is not installed. {INSTALL}"
-        if self.name == "torchserve" and not java():
-            return f"{self.title} runs on Java, and there is none on this machine. {JAVA}"
+        if self.name == "torchserve" and not java.command():
+            return f"{self.title} runs on Java, and there is none on this machine. {java.remedy()}"
         return ""
-
-
-def java() -> str:
-    """Return the path of the Java that the environment names; "" where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    return shutil.which(str(Path(home) / "bin" / "java") if home else "java") or ""
 
 
 def named(name: str) -> Adapter:
@@ -103,7 +96,7 @@ def _torchserve(folder: Path, settings: dict[str, Any], environment: dict[str, s
     home = Path(str(importlib.util.find_spec("ts").origin)).parent.parent  # type: ignore[union-attr]
     environment |= {name: str(folder) for name in ("LOG_LOCATION", "METRICS_LOCATION")}
     # What the script `torchserve` would run; that one notes its process id in a file common to the whole machine.
-    command = [java(), f"-Dmodel_server_home={home}", f"-Djava.io.tmpdir={folder}", "-Xmx512m"]
+    command = [java.command(), f"-Dmodel_server_home={home}", f"-Djava.io.tmpdir={folder}", "-Xmx512m"]
     command += [f"-Dlog4j.configurationFile=file://{folder / 'log4j2.xml'}", "-cp", f"{home / 'ts' / 'frontend'}/*"]
     command += ["org.pytorch.serve.ModelServer", "--python", sys.executable, "-f", str(folder / "config.properties")]
     return [*command, "-s", str(store), "-w", str(store), "-ncs"]

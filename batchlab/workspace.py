@@ -48,6 +48,15 @@ def repository_dir() -> Path:
     return project_dir() / "triton_repo"
 
 
+def shared_dir() -> Path:
+    """Return the folder of a clone that all homes may read, ``<project>/.batchlab``; perhaps not there, nor writable.
+
+    Raises:
+        WorkspaceError: see `project_dir`.
+    """
+    return project_dir() / ".batchlab"
+
+
 def home_dir() -> Path:
     """Return the folder for what the user makes, creating it when needed.
 
@@ -55,7 +64,7 @@ def home_dir() -> Path:
         WorkspaceError: the folder cannot be created.
     """
     named = os.environ.get("BATCHLAB_HOME")
-    home = Path(named).expanduser().resolve() if named else project_dir() / ".batchlab"
+    home = Path(named).expanduser().resolve() if named else shared_dir()
     return _made(home)
 
 

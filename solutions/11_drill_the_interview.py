@@ -46,11 +46,13 @@ check = Lab("11_drill_the_interview")
 
 
 def ask(name):
-    """Return a question of the bank with your numbers, and show it."""
+    """Return a question of the bank with your numbers, and show it, with its picture where it has one."""
     asked = bank.question(name, SEED)
     choices = "\n".join(f'- `"{option}"`: {words}' for option, words in asked.choices.items())
     needed = f"*Answer in {asked.unit or 'a factor'}, {asked.tolerance}.*" if asked.kind == "numeric" else choices
     show(Markdown(f"{asked.text}\n\n{needed}"))
+    if asked.picture:
+        asked.picture.draw()
     return asked
 
 
@@ -213,8 +215,8 @@ print(good.solution if good_answer is not ... else "The solution appears here on
 # %% [markdown]
 # ## Diagnosis
 #
-# Only the figures speak.
-# For each cause that you do not choose, find the figure that rules it out.
+# Only the figures speak, and a picture of the same simulated run.
+# For each cause that you do not choose, find what rules it out.
 
 # %% tags=["nbval-ignore-output"]
 sick_batch = ask("sick_large_batch")
@@ -331,9 +333,9 @@ for grade, words in trade_off.rubric.items():
 # %% [markdown]
 # ## A mock interview
 #
-# Eight questions, thirty minutes by the notebook's clock.
+# Eight questions in thirty minutes, by a clock that a new kernel does not stop.
 # `interview.next()` gives a question, and `interview.answer(id, value)` takes an answer.
-# A new kernel goes on where you were.
+# A diagnosis has a picture: `question.picture.draw()`.
 
 # %% tags=["nbval-ignore-output"]
 interview = mock.begin("engineer", SEED)

@@ -22,7 +22,7 @@ def test_every_question_has_an_answer_in_order() -> None:
     names = [check.name for check in doctor.examine()]
     assert names == [
         "platform", "glibc", "Python", "packages", "cores", "memory", "disk", "ports",
-        "Triton", "Triton's Python", "models", "C++ compiler", "Docker", "GPU", "torch on GPU",
+        "Triton", "Triton's Python", "models", "C++ compiler", "Java", "Docker", "GPU", "torch on GPU",
     ]  # fmt: skip
 
 

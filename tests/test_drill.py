@@ -3,16 +3,27 @@
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import matplotlib
 import pytest
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
 from batchlab import arrivals, course, journal, simulate, twin
 from batchlab.drill import bank, mock, own_data, repetition
+from batchlab.drill.causes import CAUSES
+from batchlab.drill.picture import folder_for
 from batchlab.drill.question import LEVELS, TOPICS, DrillError, rounded
+from batchlab.measure import Run
 from batchlab.service import ServiceTime
 
 NUMERIC, DIAGNOSIS, DESIGN = (bank.ids(kind=kind) for kind in ("numeric", "diagnosis", "design"))
 GAP = re.compile(r"\{[^}]*\}|\bnan\b|\binf\b|\bTODO\b")
+UNIT = re.compile(r"\((ms|s)\)|\b(items|batches|requests?)\b")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -73,6 +84,8 @@ def test_the_figures_show_the_cause(seed: int) -> None:
     assert number("sick_client", "device busy, %") < 90
     assert number("sick_neighbour", "mean compute, ms") > 10
     assert number("sick_instances", "device busy, %") > 90
+    gain = [number("sick_instances", "throughput before / after, requests/s", place) for place in (0, 1)]
+    assert gain[1] == pytest.approx(gain[0], rel=0.03)
     assert number("sick_test", "P99 of users who come every so often, ms") > 5 * number(
         "sick_test", "P99 of the tool, ms"
     )
@@ -81,6 +94,57 @@ def test_the_figures_show_the_cause(seed: int) -> None:
     assert number("sick_levels", "P99 of level 2, ms") > 3 * number("sick_levels", "P99 of level 1, ms")
     told = facts("sick_dashboard", seed)
     assert float(told["P99 that clients see, ms"]) > float(told["dashboard, mean of them, ms"])
+
+
+@pytest.mark.parametrize("name", DIAGNOSIS)
+def test_a_diagnosis_has_a_picture_with_units_that_says_it_is_simulated(name: str) -> None:
+    asked = bank.question(name, 4)
+    ax = asked.picture.draw()
+    figure = ax.get_figure()
+    assert "simulated: no server, the digital twin" in " ".join(figure.get_supxlabel().split())
+    assert ax.get_title(loc="left")
+    assert UNIT.search(ax.get_xlabel()), ax.get_xlabel()
+    # Rows that carry names need no label besides.
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert UNIT.search(ax.get_ylabel()) or "mean request" in rows or "1 instance" in rows
+    drawn = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert asked.answer not in drawn
+    assert CAUSES[asked.answer][0] not in drawn
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("name", DIAGNOSIS)
+def test_the_picture_is_of_the_run_whose_figures_the_text_shows(name: str) -> None:
+    shown, told = bank.question(name, 2).picture.shown, facts(name, 2)
+    runs = [shown] if isinstance(shown, Run) else list(shown.values())
+    p99 = [f"{run.percentile_ms(99).value:.0f}" for run in runs]
+    if "mean batch" in told:
+        assert f"{runs[-1].server.mean_batch:.1f}" == told["mean batch"]
+        assert f"{runs[-1].server.queue_ms:.1f}" == told["mean queue, ms"]
+    elif name == "sick_test":
+        assert p99 == [told["P99 of the tool, ms"], told["P99 of users who come every so often, ms"]]
+    else:
+        assert ", ".join(p99) == told["P99 of the replicas, ms"]
+
+
+def test_a_picture_is_drawn_only_for_who_looks_and_opens_no_window(tmp_path: Path) -> None:
+    assert bank.question("fan_out").picture is None
+    before = plt.get_fignums()
+    saved = bank.question("sick_bursts").picture.save(tmp_path, "bursts")
+    assert saved == tmp_path / "bursts.png"
+    assert saved.read_bytes().startswith(b"\x89PNG")
+    assert plt.get_fignums() == before
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for wanted in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DrillError, match=r"cannot be written to .*file.* --pictures"):
+            folder_for(wanted)
+    with pytest.raises(DrillError, match="cannot be written to"):
+        bank.question("sick_bursts").picture.save(tmp_path / "gone", "bursts")
+    assert folder_for(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
 def test_the_bank_is_large_and_covers_its_levels_and_topics() -> None:

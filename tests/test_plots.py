@@ -1,6 +1,7 @@
 """Pictures: what they show is the record, with units, tier and provenance; colours keep their meaning for every eye."""
 
 import inspect
+from dataclasses import replace
 from itertools import combinations, pairwise
 from types import SimpleNamespace
 
@@ -322,6 +323,14 @@ class TestRequests:
         with pytest.raises(PlotError, match="at least two"):
             plots.latency_ecdf(run_of([10.0]))
 
+    @pytest.mark.parametrize("quick", [[10.0] * 2000, np.geomspace(10, 60, 2000), np.geomspace(400, 900, 2000)])
+    def test_no_line_of_a_tail_runs_through_the_legend(self, quick):
+        ax = plots.latency_ecdf({"quick ones": run_of(quick), "slow ones": run_of(np.geomspace(10, 2000, 2000))})
+        ax.get_figure().draw_without_rendering()
+        place = ax.get_legend().get_window_extent()
+        for line in ax.get_lines():
+            assert not line.get_path().transformed(line.get_transform()).intersects_bbox(place, filled=False)
+
     def test_closed_against_open_computes_its_factor(self):
         closed, open_ = run_of([10.0] * 500), run_of([10.0] * 400 + [50.0] * 100)
         ax = plots.closed_against_open(closed, open_)
@@ -514,6 +523,14 @@ class TestCanvas:
         assert line.count("emulated:") == 1
         assert line.count("Xeon") == 1
         assert "profile a, profile b" in line
+
+    def test_source_line_is_the_same_whatever_port_the_server_had(self):
+        one, other = (replace(provenance(), server=f"Triton 2.51.0 (127.0.0.1:{port})") for port in (34817, 44337))
+        assert source_line([one]) == source_line([other]) == source_line([one, other])
+        # Said once, also where the rest of the caption is joined.
+        joined = source_line([one, replace(other, model="another")])
+        assert joined.count("Triton 2.51.0 at 127.0.0.1 |") == 1
+        assert "34817" not in joined
 
     def test_equal_names_are_numbered(self):
         assert list(named([1, 2, 3], lambda _: "same")) == ["same", "same (2)", "same (3)"]

@@ -64,6 +64,22 @@ def test_the_caption_leaves_out_what_is_not_there():
     assert "|  |" not in caption
 
 
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("Triton 2.51.0 (embedded)", "| embedded Triton 2.51.0 |"),
+        ("Triton 2.51.0 (127.0.0.1:34817)", "| Triton 2.51.0 at 127.0.0.1 |"),
+        ("Triton 2.51.0 ([::1]:8000)", "| Triton 2.51.0 at [::1] |"),
+        ("mosec 0.9.8 (gpu-box.example:9)", "| mosec 0.9.8 at gpu-box.example |"),
+        ("digital twin of triton 2.51", "| digital twin of triton 2.51 |"),
+    ],
+)
+def test_the_caption_names_the_server_without_its_port_and_the_record_keeps_it(server, said):
+    origin = made(server=server)
+    assert said in origin.caption()
+    assert origin.to_dict()["server"] == server
+
+
 def test_seed_zero_is_a_seed():
     assert "seed 0" in made(seed=0).caption()
 

@@ -30,16 +30,6 @@ def test_mosec_s_command_has_address_port_and_queue(tmp_path):
     )
 
 
-def test_the_java_of_the_environment_is_taken(monkeypatch, tmp_path):
-    (tmp_path / "bin").mkdir()
-    java = tmp_path / "bin" / "java"
-    java.touch(mode=0o755)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert rival_adapters.java() == str(java)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "none"))
-    assert rival_adapters.java() == ""
-
-
 def test_a_failing_archiver_is_told(tmp_path, monkeypatch):
     settings = {**SETTINGS, "model": "no/such/place"}
     with pytest.raises(AdapterError, match="torch-model-archiver failed"):

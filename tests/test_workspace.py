@@ -54,6 +54,8 @@ def test_home_lies_in_the_project_unless_set(project, monkeypatch, tmp_path):
     monkeypatch.setenv("BATCHLAB_HOME", str(tmp_path / "mine"))
     assert workspace.home_dir() == tmp_path / "mine"
     assert workspace.home_dir().is_dir()
+    # What homes share stays where it was.
+    assert workspace.shared_dir() == project / ".batchlab"
 
 
 def test_home_needs_no_project_when_set(installed_elsewhere, monkeypatch):

@@ -20,7 +20,8 @@ def examine() -> list[Check]:
     """Ask every question and return the answers in order; a question that fails is itself a row."""
     questions = (
         machine.platform, machine.glibc, machine.python, kit.packages, machine.cores, machine.memory, machine.disk,
-        machine.ports, kit.triton, kit.libpython, kit.models, kit.compiler, kit.docker, kit.gpu, kit.torch_cuda,
+        machine.ports, kit.triton, kit.libpython, kit.models, kit.compiler, kit.java, kit.docker, kit.gpu,
+        kit.torch_cuda,
     )  # fmt: skip
     return [_asked(question) for question in questions]
 

@@ -104,6 +104,16 @@ def compiler() -> Check:
     return Check("C++ compiler", "ok", f"{compiler.command()}, with Python's header")
 
 
+def java() -> Check:
+    """Only TorchServe needs it, in lab 10: the other servers there run without."""
+    from batchlab import java
+
+    missing = java.lacking()
+    if missing:
+        return Check("Java", "note", f"{missing}; TorchServe, in lab 10, needs {java.ASKED_FOR}", java.remedy())
+    return Check("Java", "ok", f"{java.version()} at {java.command()}")
+
+
 def gpu() -> Check:
     from batchlab import gpu
 

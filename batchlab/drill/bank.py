@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from batchlab.drill.batches import BATCHES
-from batchlab.drill.cases import CASES, CAUSES, Case
+from batchlab.drill.cases import CASES, Case
+from batchlab.drill.causes import CAUSES
 from batchlab.drill.money import MONEY
 from batchlab.drill.question import KINDS, LEVELS, TOPICS, DrillError, Maker, Question, rounded
 from batchlab.drill.waits import WAITS
@@ -97,8 +98,8 @@ def _drawn(maker: Maker, rng: np.random.Generator) -> Question:
 
 
 def _shown(case: Case, rng: np.random.Generator) -> Question:
-    facts = case.show(rng)
-    lines = [f"| {name} | {value} |" for name, value in facts.items()]
+    shown = case.show(rng)
+    lines = [f"| {name} | {value} |" for name, value in shown.facts.items()]
     text = "\n".join(["What is wrong here? (Figures of a simulation.)", "", "| figure | value |", "|---|---|", *lines])
     names = [case.cause, *case.others]
     order = [names[i] for i in rng.permutation(len(names))]
@@ -108,6 +109,7 @@ def _shown(case: Case, rng: np.random.Generator) -> Question:
         choices={name: CAUSES[name][0] for name in order},
         because={name: CAUSES[name][1] for name in case.others},
         solution=case.solution,
+        picture=shown.picture,
     )
 
 

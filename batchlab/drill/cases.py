@@ -1,46 +1,37 @@
 """Sick services for the diagnosis questions: each a short simulation whose figures show what is wrong.
 
-The digital twin makes all figures, except where a line of the table says otherwise. `CAUSES` holds what may be wrong;
-the second text of each says what would be seen if it were so, and therefore speaks against it where it is not.
+The digital twin makes all figures, except where a line of the table says otherwise. Each case shows a table, and a
+picture of the same run; neither names the cause.
 """
 
 # A question is prose: its lines are cut by meaning.
 # ruff: noqa: E501
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from batchlab import arrivals, measure, simulate, twin
+from batchlab.drill.picture import Picture
 from batchlab.drill.question import between
 from batchlab.measure import Run
+from batchlab.schedule import Arrivals
 from batchlab.service import ServiceTime
 from batchlab.simulate import Stream
+from batchlab.slo import Slo
 
 Rng = np.random.Generator
-CAUSES = {
-    "no batching": ("the batcher is off", "then every batch would hold one request."),
-    "large batch": ("the max batch is too large for the SLO", "then batches would be large and their compute near the limit."),
-    "long delay": ("the queue delay is too long for so little traffic", "then the queue would last about the delay and the "
-                   "compute only a few ms."),
-    "preferred": ("a preferred batch size that never comes together", "then the queue would be long although the device idles, "
-                  "and a preferred size would be set."),
-    "timeout": ("a queue timeout that is too short", "then Triton would reject requests as timed out."),
-    "full queue": ("a queue limit that is too short", "then refusals would name the queue size."),
-    "overload": ("more is offered than the device can carry", "then the device would never idle and the queue would grow."),
-    "bursts": ("bursts: the mean load hides the clumps", "then the P99 would be far above the median at a modest mean load."),
-    "client": ("the client is the limit", "then the server would idle while few requests are in flight."),
-    "neighbour": ("a neighbour's batches block the device", "then compute would last longer than the model's own curve says."),
-    "shared device": ("instances were added on a device that was full", "then there would be several instances, a busy device "
-                      "and no gain."),
-    "omission": ("coordinated omission: a closed loop hid the stall", "then the test would wait for answers before it sends."),
-    "few samples": ("too few requests for that percentile", "then there would be only a few hundred requests."),
-    "shapes": ("lengths that differ keep requests apart", "then batches would be small under load, and lengths would vary."),
-    "starved": ("low priority is starved", "then the low level would wait far longer than the high one."),
-    "averaged": ("percentiles of replicas were averaged", "then the figure would be a mean of several P99s."),
-}  # fmt: skip
+LIMIT_MS = 100.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a case shows of its run: figures by name, and a picture."""
+
+    facts: dict[str, Any]
+    picture: Picture
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class Case:
     lab: str
     cause: str
     others: tuple[str, ...]
-    show: Callable[[Rng], dict[str, Any]]
+    show: Callable[[Rng], Shown]
     solution: str
 
 
@@ -74,146 +65,162 @@ def _facts(run: Run, **told: Any) -> dict[str, Any]:
         "mean compute, ms": f"{seen.compute_infer_ms:.1f}",
         "device busy, %": f"{min(busy, 100):.0f}",
         "P50 / P99, ms": f"{run.percentile_ms(50).value:.0f} / {run.percentile_ms(99).value:.0f}",
+        **({"error": "; ".join(run.errors)} if run.errors else {}),
     }
 
 
-def _one(
-    rng: Rng, rate: float, told: dict[str, Any], seconds: float = 8.0, scv: float = 1.0, **knobs: Any
-) -> dict[str, Any]:
-    curve = knobs.pop("curve", _service())
-    times = arrivals.gamma(rate, seconds, scv, seed=int(rng.integers(1, 10_000)))
-    shapes: dict[str, Any] = {"shape": rng.integers(0, 24, len(times.times_s))} if knobs.get("same_shape") else {}
-    run = simulate.simulate(twin.model(curve, **knobs), times, **shapes)
-    facts = _facts(run, **told)
-    for text in run.errors:
-        facts["error"] = text
-    return facts
+def _traffic(rng: Rng, rate: float, seconds: float = 8.0, scv: float = 1.0) -> Arrivals:
+    return arrivals.gamma(rate, seconds, scv, seed=int(rng.integers(1, 10_000)))
 
 
-def _no_batching(rng: Rng) -> dict[str, Any]:
-    return _one(rng, between(rng, 120, 200, 10), {"max_batch_size": 32, "dynamic_batching": "not set"}, batching=False,
-                max_batch_size=1, seconds=4)  # fmt: skip
+def _run(traffic: Arrivals, curve: ServiceTime | None = None, shape: Any = None, **knobs: Any) -> Run:
+    return simulate.simulate(twin.model(curve or _service(), **knobs), traffic, shape=shape)
 
 
-def _large_batch(rng: Rng) -> dict[str, Any]:
-    return _one(rng, between(rng, 780, 840, 10), {"SLO": "P99 <= 100 ms", "max_batch_size": 128}, max_batch_size=128)
+def _first(run: Run, count: int) -> Picture:
+    computed = (run.samples["done_s"] - run.samples["taken_s"]) * 1000
+    return Picture("request_timeline", replace(run, samples=run.samples.assign(compute_ms=computed)), {"first": count})
 
 
-def _long_delay(rng: Rng) -> dict[str, Any]:
+def _mean(run: Run) -> Picture:
+    return Picture("time_in_server", {"mean request": run})
+
+
+def _no_batching(rng: Rng) -> Shown:
+    run = _run(_traffic(rng, between(rng, 120, 200, 10), 4), batching=False, max_batch_size=1)
+    return Shown(_facts(run, max_batch_size=32, dynamic_batching="not set"), _first(run, 24))
+
+
+def _large_batch(rng: Rng) -> Shown:
+    run = _run(_traffic(rng, between(rng, 780, 840, 10)), max_batch_size=128)
+    return Shown(_facts(run, SLO=f"P99 <= {LIMIT_MS:g} ms", max_batch_size=128), Picture("batch_histogram", run))
+
+
+def _long_delay(rng: Rng) -> Shown:
     delay = between(rng, 40, 80, 10)
-    return _one(rng, between(rng, 3, 6), {"max_batch_size": 32, "max_queue_delay": f"{delay:g} ms"}, seconds=60,
-                max_batch_size=32, max_delay_ms=delay)  # fmt: skip
+    run = _run(_traffic(rng, between(rng, 3, 6), 60), max_batch_size=32, max_delay_ms=delay)
+    return Shown(_facts(run, max_batch_size=32, max_queue_delay=f"{delay:g} ms"), _mean(run))
 
 
-def _preferred(rng: Rng) -> dict[str, Any]:
+def _preferred(rng: Rng) -> Shown:
     delay = between(rng, 60, 100, 10)
-    told = {"preferred_batch_size": "[32]", "max_queue_delay": f"{delay:g} ms"}
-    return _one(rng, between(rng, 90, 130, 10), told, max_batch_size=32, max_delay_ms=delay, preferred_batch_size=(32,),
-                curve=_service(3, 0.1))  # fmt: skip
+    traffic = _traffic(rng, between(rng, 90, 130, 10))
+    run = _run(traffic, _service(3, 0.1), max_batch_size=32, max_delay_ms=delay, preferred_batch_size=(32,))
+    return Shown(_facts(run, preferred_batch_size="[32]", max_queue_delay=f"{delay:g} ms"), _first(run, 30))
 
 
-def _timeout(rng: Rng) -> dict[str, Any]:
+def _timeout(rng: Rng) -> Shown:
     limit = between(rng, 8, 14)
-    return _one(rng, between(rng, 350, 500, 50), {"max_batch_size": 32}, max_batch_size=32, timeout_ms=limit)
+    run = _run(_traffic(rng, between(rng, 350, 500, 50)), max_batch_size=32, timeout_ms=limit)
+    return Shown(_facts(run, max_batch_size=32), _first(run, 40))
 
 
-def _full_queue(rng: Rng) -> dict[str, Any]:
-    return _one(
-        rng,
-        between(rng, 350, 500, 50),
-        {"max_batch_size": 32},
-        max_batch_size=32,
-        max_queue_size=int(rng.integers(2, 5)),
-    )
+def _full_queue(rng: Rng) -> Shown:
+    rate, limit = between(rng, 350, 500, 50), int(rng.integers(2, 5))
+    run = _run(_traffic(rng, rate), max_batch_size=32, max_queue_size=limit)
+    return Shown(_facts(run, max_batch_size=32), _first(run, 40))
 
 
-def _overload(rng: Rng) -> dict[str, Any]:
-    return _one(
-        rng, between(rng, 850, 1000, 50), {"max_batch_size": 32, "curve": "10 + b ms"}, seconds=5, max_batch_size=32
-    )
+def _overload(rng: Rng) -> Shown:
+    run = _run(_traffic(rng, between(rng, 850, 1000, 50), 5), max_batch_size=32)
+    facts = _facts(run, SLO=f"P99 <= {LIMIT_MS:g} ms", max_batch_size=32, curve="10 + b ms")
+    windows = {"slo": Slo(p99_ms=LIMIT_MS), "window_s": 0.5}
+    return Shown(facts, Picture("percentile_by_window", {"service": run}, windows))
 
 
-def _bursts(rng: Rng) -> dict[str, Any]:
+def _bursts(rng: Rng) -> Shown:
+    run = _run(_traffic(rng, between(rng, 200, 260, 10), 30, scv=60), max_batch_size=16)
     told = {"max_batch_size": 16, "curve": "10 + b ms", "squared variation of the gaps": 60}
-    return _one(rng, between(rng, 200, 260, 10), told, scv=60.0, max_batch_size=16, seconds=30)
+    return Shown(_facts(run, **told), Picture("rate_over_time", run, {"bin_s": 0.5}))
 
 
-def _client(rng: Rng) -> dict[str, Any]:
+def _client(rng: Rng) -> Shown:
     clients, own = int(rng.integers(1, 4)), between(rng, 30, 60, 10)
-    times = arrivals.constant(round(1000 * clients / (own + 11)), 8)
+    run = _run(arrivals.constant(round(1000 * clients / (own + 11)), 8), max_batch_size=32)
     told = {
         "load": f"closed loop, {clients} client(s), each prepares {own:g} ms between two requests",
         "complaint": "throughput is low",
     }
-    return _facts(simulate.simulate(twin.model(_service(), max_batch_size=32), times), **told)
+    return Shown(_facts(run, **told), _first(run, 12))
 
 
-def _neighbour(rng: Rng) -> dict[str, Any]:
+def _neighbour(rng: Rng) -> Shown:
     size = int(rng.choice([64, 96]))
     critical = twin.model(_service(2, 0.05), name="critical", max_batch_size=32, device="gpu-0")
     other = twin.model(_service(20, 2.5), name="background", max_batch_size=size, device="gpu-0", timeout_ms=1000)
     streams = [Stream(critical, arrivals.poisson(between(rng, 100, 150, 10), 8, seed=1)),
                Stream(other, arrivals.poisson(between(rng, 30, 50, 5), 8, seed=2), batch_size=8)]  # fmt: skip
     run = simulate.replay(streams)["critical"].run
-    return {
-        **_facts(run, own_curve="2 + 0.05 b ms", max_batch_size=32),
-        "device busy, %": "not known: other models run on it",
-    }
+    facts = _facts(run, own_curve="2 + 0.05 b ms", max_batch_size=32)
+    return Shown(facts | {"device busy, %": "not known: other models run on it"}, _mean(run))
 
 
-def _shared_device(rng: Rng) -> dict[str, Any]:
+def _shared_device(rng: Rng) -> Shown:
     copies = int(rng.integers(3, 6))
+    traffic = _traffic(rng, between(rng, 430, 440, 5), 6)
+    before, after = (_run(traffic, max_batch_size=8, instances=count) for count in (1, copies))
     told = {
         "change": f"instances 1 -> {copies} on one GPU",
-        "throughput": "before and after the same",
+        "throughput before / after, requests/s": f"{before.throughput_rps:.0f} / {after.throughput_rps:.0f}",
         "max_batch_size": 8,
     }
-    return _one(rng, between(rng, 430, 440, 5), told, max_batch_size=8, instances=copies, seconds=6)
+    split = Picture("time_in_server", {"1 instance": before, f"{copies} instances": after})
+    return Shown(_facts(after, **told), split)
 
 
-def _omission(rng: Rng) -> dict[str, Any]:
+def _omission(rng: Rng) -> Shown:
     stall, each, n = between(rng, 1, 3, 0.5), between(rng, 8, 16), 2000
-    closed = np.append(np.full(n - 1, each), 1000 * stall)
-    due = np.arange(0, n * each / 1000, each / 1000)
-    start = due[n // 2]
-    opened = np.where((due >= start) & (due < start + stall), 1000 * (start + stall - due) + each, each)
-    p99 = [measure.percentile(values, 99).value for values in (closed, opened)]
-    return {"load tool": "one user, sends when the answer is there", "requests": n, "stall of the server, s": stall,
-            "P99 of the tool, ms": f"{p99[0]:.0f}", "P99 of users who come every so often, ms": f"{p99[1]:.0f}"}  # fmt: skip
+    # The same time for any batch: what gathers while the server stands still then leaves at once.
+    service = twin.model(ServiceTime.from_function(lambda b: each, [1, 512]), name="service", device="gpu-0")
+    pause = twin.model(ServiceTime.from_function(lambda b: 1000 * stall, [1]), name="pause", device="gpu-0")
+    due_s = np.arange(n) * each / 1000
+    begins = Stream(pause, Arrivals(due_s[n // 2 - 1 : n // 2] + each / 2000, due_s[-1]))
+    # One user has each answer just when the next request is due; after the stall all of theirs are later by it.
+    waited_s = np.where(np.arange(n) > n // 2, due_s + stall, due_s)
+    runs = {
+        name: simulate.replay([Stream(service, Arrivals(times_s, times_s[-1])), begins])["service"].run
+        for name, times_s in (("the tool", waited_s), ("users who come every so often", due_s))
+    }
+    p99 = [f"{run.percentile_ms(99).value:.0f}" for run in runs.values()]
+    facts = {"load tool": "one user, sends when the answer is there", "requests": n, "stall of the server, s": stall,
+             "P99 of the tool, ms": p99[0], "P99 of users who come every so often, ms": p99[1]}  # fmt: skip
+    return Shown(facts, Picture("latency_ecdf", runs))
 
 
-def _few(rng: Rng) -> dict[str, Any]:
-    rate = between(rng, 20, 40, 5)
-    facts = _one(rng, rate, {"claim": "P99 <= 100 ms holds", "max_batch_size": 32}, seconds=6, max_batch_size=32)
-    return facts | {"misses": "0 seen"}
+def _few(rng: Rng) -> Shown:
+    run = _run(_traffic(rng, between(rng, 20, 40, 5), 6), max_batch_size=32)
+    facts = _facts(run, claim=f"P99 <= {LIMIT_MS:g} ms holds", max_batch_size=32) | {"misses": "0 seen"}
+    return Shown(facts, Picture("latency_ecdf", {"the test": run}, {"slo": LIMIT_MS}))
 
 
-def _shapes(rng: Rng) -> dict[str, Any]:
+def _shapes(rng: Rng) -> Shown:
+    traffic = _traffic(rng, between(rng, 100, 140, 10), 4)
+    run = _run(traffic, shape=rng.integers(0, 24, len(traffic.times_s)), max_batch_size=32, same_shape=True)
     told = {"max_batch_size": 32, "requests": "24 different lengths, no padding", "curve": "10 + b ms"}
-    return _one(rng, between(rng, 100, 140, 10), told, seconds=4, max_batch_size=32, same_shape=True)
+    return Shown(_facts(run, **told), Picture("batch_histogram", run))
 
 
-def _starved(rng: Rng) -> dict[str, Any]:
+def _starved(rng: Rng) -> Shown:
     model = twin.model(_service(10, 1, 8), max_batch_size=8, priority_levels=2)
     times = arrivals.poisson(between(rng, 480, 560, 20), 6, seed=int(rng.integers(1, 1000)))
     level = 1 + (rng.random(len(times.times_s)) < 0.3).astype(int)
     run = simulate.simulate(model, times, priority=level)
-    rows = run.samples.assign(ms=(run.samples["done_s"] - run.samples["intended_s"]) * 1000)
-    p99 = rows.groupby("priority")["ms"].quantile(0.99)
-    return _facts(run, priority_levels=2) | {
-        "P99 of level 1, ms": f"{p99[1]:.0f}",
-        "P99 of level 2, ms": f"{p99[2]:.0f}",
-    }
+    runs = {f"level {k}": replace(run, samples=run.samples[run.samples["priority"] == k]) for k in (1, 2)}
+    p99 = {f"P99 of {name}, ms": f"{part.percentile_ms(99).value:.0f}" for name, part in runs.items()}
+    return Shown(_facts(run, priority_levels=2) | p99, Picture("latency_ecdf", runs))
 
 
-def _averaged(rng: Rng) -> dict[str, Any]:
+def _averaged(rng: Rng) -> Shown:
     model = twin.model(_service(), max_batch_size=32)
     rates = [between(rng, 80, 120, 10), between(rng, 80, 120, 10), between(rng, 700, 730, 10)]
-    runs = [simulate.simulate(model, arrivals.poisson(rate, 5, seed=i)) for i, rate in enumerate(rates)]
-    each = [run.percentile_ms(99).value for run in runs]
-    everyone = measure.percentile(np.concatenate([run.latencies_ms for run in runs]), 99).value
-    return {"P99 of the replicas, ms": ", ".join(f"{value:.0f}" for value in each), "dashboard, mean of them, ms":
-            f"{np.mean(each):.0f}", "P99 that clients see, ms": f"{everyone:.0f}"}  # fmt: skip
+    runs = {
+        f"replica {i + 1}": simulate.simulate(model, arrivals.poisson(rate, 5, seed=i)) for i, rate in enumerate(rates)
+    }
+    each = [run.percentile_ms(99).value for run in runs.values()]
+    everyone = measure.percentile(np.concatenate([run.latencies_ms for run in runs.values()]), 99).value
+    facts = {"P99 of the replicas, ms": ", ".join(f"{value:.0f}" for value in each), "dashboard, mean of them, ms":
+             f"{np.mean(each):.0f}", "P99 that clients see, ms": f"{everyone:.0f}"}  # fmt: skip
+    return Shown(facts, Picture("latency_ecdf", runs))
 
 
 LAB4, LAB8, LAB2 = "04_tune_dynamic_batching", "08_protect_the_critical_model", "02_measure_the_tail"

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batchlab import answers, judges
+
+if TYPE_CHECKING:
+    from batchlab.drill.picture import Picture
 
 LEVELS = ("beginner", "intermediate", "advanced")
 TOPICS = (
@@ -77,6 +81,7 @@ class Question:
         because: wrong choice -> why it is wrong.
         solution: shown after an answer.
         rubric: what a strong, a fair and a weak answer contains.
+        picture: of a diagnosis, drawn from the run whose figures the text shows.
     """
 
     id: str
@@ -95,6 +100,8 @@ class Question:
     because: Mapping[str, str] = field(default_factory=dict)
     solution: str = ""
     rubric: Mapping[str, str] = field(default_factory=dict)
+    # The text holds the run's figures already: two questions that read alike are alike.
+    picture: "Picture | None" = field(default=None, compare=False)
 
     def judge(self, given: object) -> str:
         """Return an empty text where the answer is right, else why it is not.

@@ -25,7 +25,7 @@ def source_line(provenances: Iterable[Provenance]) -> str:
         " + ".join(_once(p.note for p in found)),
         ", ".join(_once(p.model for p in found)),
         ", ".join(_once(f"profile {p.profile}" for p in found if p.profile)),
-        ", ".join(_once(p.server for p in found)),
+        ", ".join(_once(p.served_by for p in found)),
         ", ".join(_once(str(p.machine) for p in found)),
         ", ".join(_once(f"seed {p.seed}" for p in found if p.seed is not None)),
         ", ".join(_once(p.date[:10] for p in found)),

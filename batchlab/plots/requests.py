@@ -127,9 +127,20 @@ def latency_ecdf(runs: Any, *, slo: Any = None, ax: Axes | None = None) -> Axes:
         limit = limit_of(slo)[1]
         level(ax, limit, f"SLO {limit:g} ms", COLOURS["slo"], along="y", at=0.96)
     title(ax, "The tail: how many requests took longer")
-    ax.legend(loc="lower left", bbox_to_anchor=(0.01, 0.02))  # left of and below a falling line nothing is drawn
     caption(ax, [run.provenance for run in found.values()])
+    _legend_beside_lines(ax)
     return ax
+
+
+def _legend_beside_lines(ax: Axes) -> None:
+    """Put the legend below the falling lines; where one falls at the very left, wherever there is room."""
+    legend = ax.legend(loc="lower left", bbox_to_anchor=(0.01, 0.02))
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # only the layout tells where the legend stands
+    place = legend.get_window_extent()
+    if any(line.get_path().transformed(line.get_transform()).intersects_bbox(place, filled=False) for line in ax.lines):
+        ax.legend(loc="best")
 
 
 @styled
