@@ -109,7 +109,7 @@ def command(
 
 
 def python_folders() -> list[str]:
-    """Return the folders of this Python and of its environment, outermost only; one that is a link by both its names."""
+    """Return the folders of this Python and of its environment, outermost only; a link by both its names."""
     prefixes = {place for prefix in (sys.prefix, sys.base_prefix) for place in (prefix, str(Path(prefix).resolve()))}
     chosen = sorted(prefixes - {"/usr"})
     # Other folders on the path, such as a shared environment that this one is layered on; never a project's sources.

@@ -13,7 +13,7 @@ TRIES = 2
 MEASURES = True
 """What a solution asserts about its measurements is tested too, so nothing else may run meanwhile."""
 PACE = os.environ.get("BATCHLAB_NBVAL_PACE", "0.5")
-"""Half as long as a learner measures: what holds here has room to hold there. ``make solutions`` runs at full length."""
+"""Half as long as a learner measures: what holds here has room there. ``make solutions`` runs at full length."""
 
 
 @pytest.mark.notebook
