@@ -76,14 +76,15 @@ def command(
         words += ["--seccomp", str(rules)]
     java = sorted(map(str, Path("/etc").glob("java*")))  # for JMeter
     places = (*SYSTEM, *SETTINGS, *java, *python_folders(), str(package), str(project / "triton_repo"))
+    # First, for what is let in may lie below one of them: a clone in /tmp.
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/tmp", "/dev/shm", HOME):
+        words += ["--perms", "1777", "--size", str(limits.disk_mib * 2**20), "--tmpfs", place]
     # Bubblewrap makes the folders above a place for its own user alone; made beforehand they are open to read.
     for folder in sorted({str(above) for place in (*places, *files) for above in Path(place).parents} - {"/"}):
         words += ["--perms", "0755", "--dir", folder]
     for place in places:
         words += ["--ro-bind-try", place, place]
-    words += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/dev/shm", HOME):
-        words += ["--perms", "1777", "--size", str(limits.disk_mib * 2**20), "--tmpfs", place]
     for name, descriptor in files.items():
         words += ["--perms", "0444", "--ro-bind-data", str(descriptor), name]
     for place in ("/dev", "/"):
