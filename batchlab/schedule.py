@@ -125,8 +125,10 @@ class Arrivals:
     @property
     def digest(self) -> str:
         """SHA-256 of the times and sizes: equal digests, equal schedules, byte by byte."""
-        sizes = b"" if self.sizes is None else self.sizes.tobytes()
-        return hashlib.sha256(self.times_s.tobytes() + sizes).hexdigest()
+        told = hashlib.sha256(self.times_s.data)
+        if self.sizes is not None:
+            told.update(self.sizes.data)
+        return told.hexdigest()
 
     # ---- composition: every method returns a new schedule
 

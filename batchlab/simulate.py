@@ -19,6 +19,7 @@ from batchlab.schedule import Arrivals
 from batchlab.statistics import Activity
 from batchlab.stream import SimulateError, Stream, requests_of
 from batchlab.twin import NS_PER_MS, NS_PER_S, Twin, world
+from batchlab.twin_record import read
 from batchlab.twin_state import ANSWERED, EXPIRED, NONE, QUEUE_FULL, REASONS
 
 __all__ = ["Replay", "SimulateError", "Stream", "replay", "simulate"]
@@ -35,7 +36,7 @@ class Replay:
     """
 
     run: Run
-    _numbers: np.ndarray
+    _model: int
     _made: np.ndarray
 
     @cached_property
@@ -43,10 +44,12 @@ class Replay:
         """One row per batch, in order of start: ``batch``, ``closed_s`` (handed to the instances), ``start_s`` and
         ``end_s`` on the device, ``items``, ``requests``, ``instance``, ``reason`` (one of `REASONS`).
         """
-        made = self._made
+        # Batches that were merged into others, or never begun, have no instance.
+        numbers = np.flatnonzero((self._made["model"] == self._model) & (self._made["instance"] != NONE))
+        made = self._made[numbers]
         frame = pd.DataFrame(
             {
-                "batch": self._numbers,
+                "batch": numbers,
                 "closed_s": made["closed_ns"] / NS_PER_S,
                 "start_s": made["start_ns"] / NS_PER_S,
                 "end_s": made["end_ns"] / NS_PER_S,
@@ -102,49 +105,79 @@ def replay(
     made = played.batches[: played.made[0]]
     found = {}
     for i, stream in enumerate(streams):
-        # Batches that were merged into others, or never begun, have no instance.
-        mine = np.flatnonzero((made["model"] == i) & (made["instance"] != NONE))
         requests = played.requests[ends[i] - len(parts[i]) : ends[i]]
-        # One model's batches mostly lie side by side: a view then, not a copy.
-        beside = len(mine) > 0 and mine[-1] - mine[0] + 1 == len(mine)
-        done = made[mine[0] : mine[-1] + 1] if beside else made[mine]
-        run = _run(stream, requests, done, seed, warmup_s, dict(resources or {}))
-        found[names[i]] = Replay(run, mine, done)
+        samples, activity = _account(stream, requests, played.begun[i], played.busy_ns[i])
+        found[names[i]] = Replay(_run(stream, samples, activity, seed, warmup_s, dict(resources or {})), i, made)
     return found
 
 
+def _account(
+    stream: Stream, requests: np.ndarray, begun: np.ndarray, busy_ns: np.ndarray
+) -> tuple[pd.DataFrame, Activity]:
+    """Return a model's samples, in the order of the schedule, and what its server would count of them.
+
+    Args:
+        requests: as the loop left them.
+        begun, busy_ns: its batches by size, and their time on the device.
+    """
+    model, times, count = stream.model, stream.arrivals.times_s, len(requests)
+    done_s, taken_s = np.empty(count), np.empty(count)
+    items, priority, batch = (np.empty(count, np.int64) for _ in range(3))
+    status = np.empty(count, np.int8)
+    answer_ns = round(model.overheads.answer_ms * NS_PER_MS)
+    answered, inferences, waited_ns, served_ns = read(
+        requests, answer_ns, done_s, taken_s, items, priority, batch, status
+    )
+    samples = pd.DataFrame(
+        {
+            "intended_s": times,
+            "sent_s": times,
+            "done_s": done_s,
+            "batch_size": items,
+            "ok": status == ANSWERED,
+            "error": _errors(status),
+            "priority": priority,
+            "taken_s": taken_s,
+            "batch": batch,
+        },
+        copy=False,
+    )
+    riders = max(answered, 1)
+    sizes = np.flatnonzero(begun).tolist()
+    activity = Activity(
+        model=model.name,
+        requests=answered,
+        failures=count - answered,
+        inferences=inferences,
+        executions=int(begun.sum()),
+        queue_ms=waited_ns / NS_PER_MS / riders,
+        compute_input_ms=0.0,
+        compute_infer_ms=served_ns / NS_PER_MS / riders,
+        compute_output_ms=0.0,
+        batches={size: int(begun[size]) for size in sizes},
+        batch_compute_ms={size: float(busy_ns[size] / NS_PER_MS / begun[size]) for size in sizes},
+    )
+    return samples, activity
+
+
+def _errors(status: np.ndarray) -> Any:
+    # Taken from an array of texts, so that pandas need not look at each of them.
+    texts = pd.array([ERRORS.get(code, "") for code in range(status.max() + 1)], dtype="str")
+    return texts.take(status)
+
+
 def _run(
-    stream: Stream, requests: np.ndarray, made: np.ndarray, seed: int, warmup_s: float, resources: dict[str, int]
+    stream: Stream, samples: pd.DataFrame, activity: Activity, seed: int, warmup_s: float, resources: dict[str, int]
 ) -> Run:
-    model, times = stream.model, stream.arrivals.times_s
-    if model.overheads.jitter_ms:
-        requests = requests[np.argsort(requests["place"])]
-    ok = requests["status"] == ANSWERED
-    error = np.full(len(ok), "", dtype=object)
-    answered = requests
-    if not ok.all():
-        answered = requests[ok]
-        for code, text in ERRORS.items():
-            error[requests["status"] == code] = text
-    columns = {
-        "intended_s": times,
-        "sent_s": times,
-        "done_s": requests["done_ns"] / NS_PER_S,
-        "batch_size": requests["items"].astype(np.int64),
-        "ok": ok,
-        "error": error,
-        "priority": requests["level"].astype(np.int64) + 1,
-        "taken_s": requests["start_ns"] / NS_PER_S,
-        "batch": requests["batch"].astype(np.int64),
-    }
-    offered, capacity = float(requests["items"].sum() / stream.arrivals.seconds), model.capacity_rps()
+    model = stream.model
+    offered, capacity = float(samples["batch_size"].sum() / stream.arrivals.seconds), model.capacity_rps()
     unstable = (
         f"unstable: {offered:.4g} items/s are offered and {capacity:.4g} can be carried; the queue grows while it lasts"
         if offered > capacity
         else ""
     )
     return Run(
-        pd.DataFrame(columns, copy=False),
+        samples,
         Provenance(
             tier="simulated",
             model=model.name,
@@ -154,7 +187,7 @@ def _run(
         ),
         "simulated",
         warmup_s=warmup_s,
-        server=_activity(model, answered, len(requests) - len(answered), made),
+        server=activity,
         settings={
             "arrivals": stream.arrivals.to_dict() if stream.arrivals.name != "given" else {"name": "given"},
             "config": model.config.to_json(),
@@ -162,26 +195,4 @@ def _run(
             "resources": resources,
             "unstable": unstable,
         },
-    )
-
-
-def _activity(model: Twin, answered: np.ndarray, failures: int, made: np.ndarray) -> Activity:
-    sizes, busy_ms = made["items"], (made["end_ns"] - made["start_ns"]) / NS_PER_MS
-    counts, total = np.bincount(sizes), np.bincount(sizes, weights=busy_ms)
-    seen = np.flatnonzero(counts)
-    riders = max(len(answered), 1)
-    ended = float((made["end_ns"] * made["requests"]).sum() / NS_PER_MS)
-    taken, arrived = (float(answered[name].sum(dtype=float) / NS_PER_MS) for name in ("start_ns", "arrival_ns"))
-    return Activity(
-        model=model.name,
-        requests=len(answered),
-        failures=failures,
-        inferences=int(answered["items"].sum()),
-        executions=len(made),
-        queue_ms=(taken - arrived) / riders,
-        compute_input_ms=0.0,
-        compute_infer_ms=(ended - taken) / riders,
-        compute_output_ms=0.0,
-        batches={int(size): int(counts[size]) for size in seen},
-        batch_compute_ms={int(size): float(total[size] / counts[size]) for size in seen},
     )

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from batchlab.schedule import Arrivals
-from batchlab.twin import NS_PER_MS, NS_PER_S, NS_PER_US, Twin, policy_of
-from batchlab.twin_state import NEVER, NONE, REQUEST
+from batchlab.twin import NS_PER_MS, NS_PER_US, Twin, policy_of
+from batchlab.twin_record import lay_out
+from batchlab.twin_state import NEVER, REQUEST
 
 
 class SimulateError(ValueError):
@@ -50,20 +51,18 @@ def requests_of(stream: Stream, rng: np.random.Generator) -> np.ndarray:
     levels = (batcher.priority_levels if batcher else 0) or 1
     items = _column(model, "batch_size", stream.batch_size, count, 1, model.max_batch)
     asked = _column(model, "priority", stream.priority, count, 0, levels if levels > 1 else 2**31)
-    arrival = times * NS_PER_S + model.overheads.send_ms * NS_PER_MS
+    jitter = np.zeros(1)
     if model.overheads.jitter_ms:
         # Exponential above a floor: no request is faster than the way itself.
-        arrival = arrival + rng.exponential(model.overheads.jitter_ms * NS_PER_MS, count)
-    requests = np.zeros(count, REQUEST)
-    requests["arrival_ns"] = arrival
-    requests["items"] = items
-    requests["place"] = np.arange(count)
-    requests["batch"] = NONE
+        jitter = rng.exponential(model.overheads.jitter_ms * NS_PER_MS, count)
+    requests = np.empty(count, REQUEST)
+    lay_out(requests, times, model.overheads.send_ms * NS_PER_MS, jitter, items)
     if levels > 1:
         default = batcher.default_priority_level if batcher else 1
         requests["level"] = np.where(asked == 0, default, asked) - 1
-    timeout = _timeouts_ns(stream, requests["level"], count)
-    requests["expiry_ns"] = NEVER if timeout is None else np.where(timeout > 0, requests["arrival_ns"] + timeout, NEVER)
+    timeout = _timeouts_ns(stream, requests["level"] if levels > 1 else np.zeros(1, int), count)
+    if timeout is not None:
+        requests["expiry_ns"] = np.where(timeout > 0, requests["arrival_ns"] + timeout, NEVER)
     shape = stream.arrivals.sizes if stream.shape is None and model.same_shape else stream.shape
     if shape is not None:
         requests["shape"] = _column(model, "shape", shape, count, 0, 2**31 - 1)
@@ -87,11 +86,13 @@ def _timeouts_ns(stream: Stream, level: np.ndarray, count: int) -> np.ndarray | 
 
 
 def _column(model: Twin, name: str, value: Any, count: int, low: int, high: int) -> np.ndarray:
-    values = np.asarray(value, dtype=np.int64)
-    if values.ndim and values.shape != (count,):
-        raise SimulateError(f"{model.name}: {count} requests need one {name} or as many, got {values.size}.")
-    each = np.atleast_1d(values)
+    """Return a property of each request, shape ``(count,)``, or ``(1,)`` where it is that of all of them."""
+    shape = np.shape(value)
+    if shape not in ((), (count,)):
+        raise SimulateError(f"{model.name}: {count} requests need one {name} or as many, got {np.size(value)}.")
+    # A copy: compiled code is compiled once, for arrays that are whole and may be written.
+    each = np.array(value, dtype=np.int64, ndmin=1)
     wrong = each[(each < low) | (each > high)]
     if wrong.size:
         raise SimulateError(f"{model.name}: {name} {wrong[0]} is out of range; it lies between {low} and {high}.")
-    return np.broadcast_to(values, (count,))
+    return each

@@ -6,15 +6,25 @@ Source: ``GetDynamicBatch`` in ``src/dynamic_batch_scheduler.cc``, ``InstanceQue
 
 from typing import Any
 
-from numba import njit
-
-from batchlab.twin_queue import compiled, cut, expire
-from batchlab.twin_state import ANSWERED, AT_ONCE, DELAY, FULL, NEVER, NONE, PREFERRED, RUNNING, SHAPE
+from batchlab.twin_queue import cut, expire
+from batchlab.twin_state import (
+    ANSWERED,
+    AT_ONCE,
+    DELAY,
+    FULL,
+    NEVER,
+    NONE,
+    PREFERRED,
+    RUNNING,
+    SHAPE,
+    compiled,
+    inlined,
+)
 
 US = 1_000
 
 
-@compiled
+@inlined
 def choose(
     me: Any, levels: Any, queues: Any, requests: Any, batches: Any, preferred: Any, m: int, t: int
 ) -> tuple[int, int, int]:
@@ -90,7 +100,7 @@ def choose(
     return wait // US * US, count, reason
 
 
-@compiled
+@inlined
 def next_preferred(preferred: Any, m: int, items: int, smallest: int) -> int:
     """Return the first preferred size above `items`, else the smallest of all."""
     for size in range(items + 1, preferred.shape[1]):
@@ -99,7 +109,7 @@ def next_preferred(preferred: Any, m: int, items: int, smallest: int) -> int:
     return smallest
 
 
-@compiled
+@inlined
 def new_batch(me: Any, batches: Any, made: Any, m: int) -> None:
     """Begin another batch."""
     b = made[0]
@@ -112,7 +122,7 @@ def new_batch(me: Any, batches: Any, made: Any, m: int) -> None:
     me.saturated = 0
 
 
-@compiled
+@inlined
 def join(requests: Any, batches: Any, b: int, r: int) -> None:
     """Add one request to a batch."""
     request, batch = requests[r], batches[b]
@@ -127,7 +137,7 @@ def join(requests: Any, batches: Any, b: int, r: int) -> None:
     batch.oldest_ns = min(batch.oldest_ns, request.arrival_ns)
 
 
-@compiled
+@inlined
 def fill(me: Any, queues: Any, requests: Any, batches: Any, m: int, count: int, reason: int) -> None:
     """Move the first `count` requests, highest level first, from the queues into the current batch."""
     level, kind = 0, 0
@@ -147,7 +157,7 @@ def fill(me: Any, queues: Any, requests: Any, batches: Any, m: int, count: int, 
     batches[me.current].reason = reason
 
 
-@njit(cache=True)
+@compiled
 def merge_ahead(me: Any, requests: Any, batches: Any, b: int, t: int) -> None:
     """Let a batch that an instance takes swallow those behind it that have waited out the delay and fit in."""
     batch = batches[b]
@@ -174,7 +184,7 @@ def merge_ahead(me: Any, requests: Any, batches: Any, b: int, t: int) -> None:
         other.head = NONE
 
 
-@compiled
+@inlined
 def ride(me: Any, requests: Any, batches: Any, b: int, t: int) -> None:
     """Tell every request of a batch that runs when it was taken, and when its answer comes."""
     r = batches[b].head

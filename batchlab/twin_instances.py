@@ -7,14 +7,12 @@ triton-inference-server/core, as of 2.51.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from batchlab.twin_batcher import merge_ahead, ride
-from batchlab.twin_queue import compiled
-from batchlab.twin_state import ASLEEP, NEVER, NONE, RUNNING, World
+from batchlab.twin_state import ASLEEP, NEVER, NONE, RUNNING, World, compiled, inlined
 
 
-@compiled
+@inlined
 def first_ahead(me: Any, batches: Any) -> int:
     """Take the batch that waits longest for an instance."""
     b = me.ahead_head
@@ -23,7 +21,7 @@ def first_ahead(me: Any, batches: Any) -> int:
     return int(b)
 
 
-@compiled
+@inlined
 def take(w: World, m: int, i: int, t: int) -> None:
     """Let a free instance take the batch that waits longest."""
     b = first_ahead(w.models[m], w.batches)
@@ -31,7 +29,7 @@ def take(w: World, m: int, i: int, t: int) -> None:
     execute(w, m, i, b, t)
 
 
-@njit(cache=True)
+@compiled
 def execute(w: World, m: int, i: int, b: int, t: int) -> None:
     """Start a batch: its instance is taken now, its device when it is free."""
     me, mine = w.models[m], w.batches[b]
@@ -44,18 +42,22 @@ def execute(w: World, m: int, i: int, b: int, t: int) -> None:
     start = t + me.dispatch_ns + me.dispatch_item_ns * mine.items
     if me.device != NONE:
         start = max(start, w.device_free_ns[me.device])
-        w.device_free_ns[me.device] = start + np.int64(busy_ns)
+    ended = start + np.int64(busy_ns)
+    if me.device != NONE:
+        w.device_free_ns[me.device] = ended
+    w.begun[m, mine.items] += 1
+    w.busy_ns[m, mine.items] += ended - start
     mine.state = RUNNING
     mine.instance = i
     mine.start_ns = start
-    mine.end_ns = start + np.int64(busy_ns)
+    mine.end_ns = ended
     w.instances[m, i].busy = b
-    w.instances[m, i].until_ns = mine.end_ns
+    w.instances[m, i].until_ns = ended
     me.free -= 1
     ride(me, w.requests, w.batches, b, t)
 
 
-@compiled
+@inlined
 def end(w: World, m: int, i: int, t: int) -> None:
     """Free an instance; it takes what is ready before the batcher hears of it."""
     me, instance = w.models[m], w.instances[m, i]
@@ -72,7 +74,7 @@ def end(w: World, m: int, i: int, t: int) -> None:
         take(w, m, i, t)
 
 
-@njit(cache=True)
+@compiled
 def stage(w: World, m: int, t: int) -> None:
     """Pair batches with free instances, the least used first; the pairs then wait for their resources."""
     me = w.models[m]
@@ -93,7 +95,7 @@ def stage(w: World, m: int, t: int) -> None:
         allocate(w, t)
 
 
-@njit(cache=True)
+@compiled
 def allocate(w: World, t: int) -> None:
     """Run the staged pair of lowest score, executions so far times weight, if its resources are there.
 

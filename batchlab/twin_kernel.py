@@ -4,31 +4,38 @@ Source: ``Enqueue``, ``BatcherThread`` and ``WaitForPayloadSlotAvailable`` in ``
 triton-inference-server/core, as of 2.51.
 """
 
-from pathlib import Path
-
 import numpy as np
-from numba import njit
 
-from batchlab import twin_cache
 from batchlab.twin_batcher import US, choose, fill, join, new_batch
 from batchlab.twin_instances import end, stage, take
-from batchlab.twin_queue import compiled, enqueue, sweep_expired, tell_refused
-from batchlab.twin_state import ASLEEP, AT_ONCE, EMPTY, NEVER, NONE, QUEUED, RUNNING, WANTS_SLOT, World, lean
+from batchlab.twin_queue import enqueue, sweep_expired, tell_refused
+from batchlab.twin_state import (
+    ASLEEP,
+    AT_ONCE,
+    EMPTY,
+    NEVER,
+    NONE,
+    QUEUED,
+    RUNNING,
+    WANTS_SLOT,
+    World,
+    compiled,
+    inlined,
+)
 
 NAP_NS = 500_000_000
 """How often the batcher looks anew, and sweeps expired requests, while no instance is free."""
 END, ARRIVAL, WAKE = 0, 1, 2
-twin_cache.forget_stale(Path(__file__).parent)
 
 
-@njit(cache=True)
+@compiled
 def run(w: World, seed: int) -> None:
     """Play every request of `w` to its end; what happened is written into its requests and batches."""
     np.random.seed(seed)
-    play(lean(w))
+    play(w)
 
 
-@njit(cache=True)
+@compiled
 def play(w: World) -> None:
     """Take one event after the other."""
     models, requests = w.models, w.requests
@@ -82,7 +89,7 @@ def play(w: World) -> None:
             batch(w, at, t)
 
 
-@compiled
+@inlined
 def slot(w: World, m: int) -> bool:
     """Return whether the batcher may form another batch."""
     me = w.models[m]
@@ -92,7 +99,7 @@ def slot(w: World, m: int) -> bool:
     return me.free - me.staged > me.ahead
 
 
-@compiled
+@inlined
 def batch(w: World, m: int, t: int) -> None:
     """Let the batcher thread look at its queue until it has nothing more to do."""
     me = w.models[m]
@@ -128,7 +135,7 @@ def batch(w: World, m: int, t: int) -> None:
             return
 
 
-@compiled
+@inlined
 def hand_over(w: World, m: int, t: int) -> None:
     """Give the current batch to the instances; it may grow until one of them takes it."""
     me = w.models[m]

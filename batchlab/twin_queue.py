@@ -6,14 +6,10 @@ Source: ``PriorityQueue`` and ``PolicyQueue`` in ``src/scheduler_utils.cc``, tri
 
 from typing import Any
 
-from numba import njit
-
-from batchlab.twin_state import EXPIRED, NONE, QUEUE_FULL
-
-compiled = njit(cache=True, forceinline=True)
+from batchlab.twin_state import EXPIRED, NONE, QUEUE_FULL, compiled, inlined
 
 
-@compiled
+@inlined
 def push(queue: Any, requests: Any, r: int) -> None:
     """Put a request at the end of a queue."""
     requests[r].follower = NONE
@@ -25,7 +21,7 @@ def push(queue: Any, requests: Any, r: int) -> None:
     queue.count += 1
 
 
-@compiled
+@inlined
 def cut(queue: Any, requests: Any, before: int, r: int) -> None:
     """Take `r` out of its queue, where it follows `before` (NONE: it is the first)."""
     after = requests[r].follower
@@ -38,7 +34,7 @@ def cut(queue: Any, requests: Any, before: int, r: int) -> None:
     queue.count -= 1
 
 
-@compiled
+@inlined
 def enqueue(me: Any, levels: Any, queues: Any, requests: Any, m: int, r: int) -> bool:
     """Take a request into its level's queue, or refuse it (HTTP 503) when that is full."""
     request = requests[r]
@@ -56,7 +52,7 @@ def enqueue(me: Any, levels: Any, queues: Any, requests: Any, m: int, r: int) ->
     return True
 
 
-@njit(cache=True)
+@compiled
 def expire(me: Any, levels: Any, queues: Any, requests: Any, m: int, level: int, before: int, r: int) -> None:
     """Refuse a request that waited too long, or let it wait behind the others, as its level's policy says."""
     cut(queues[m, level, 0], requests, before, r)
@@ -68,7 +64,7 @@ def expire(me: Any, levels: Any, queues: Any, requests: Any, m: int, level: int,
     me.refused = r
 
 
-@njit(cache=True)
+@compiled
 def tell_refused(me: Any, requests: Any, t: int) -> None:
     """Answer the refused requests; Triton does so only when its batcher has slept out the wait it had decided on."""
     while me.refused != NONE:
@@ -79,7 +75,7 @@ def tell_refused(me: Any, requests: Any, t: int) -> None:
         request.done_ns = t + me.answer_ns
 
 
-@njit(cache=True)
+@compiled
 def sweep_expired(me: Any, levels: Any, queues: Any, requests: Any, m: int, t: int) -> None:
     """Refuse what has expired, as Triton does every 500 ms while it waits for a free instance.
 

@@ -4,13 +4,13 @@ The twin's loop is compiled, and compiled code wants arrays. Each noun is one ar
 nanoseconds.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numba.core import cgutils
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+
+from batchlab import twin_cache
 
 NEVER = np.iinfo(np.int64).max
 NONE = -1
@@ -99,6 +99,14 @@ BATCH = np.dtype(
     ]
 )
 
+# Every compiled module of the twin begins with this one.
+twin_cache.forget_stale(Path(__file__).parent)
+# The loop makes no array. Numba would still count the holders of each one that is named, at every branch: most of the
+# loop's time, and of its compilation.
+UNCOUNTED: dict[str, Any] = {"cache": True, "_nrt": False}
+compiled = njit(**UNCOUNTED)
+inlined = njit(**UNCOUNTED, forceinline=True)
+
 
 class World(NamedTuple):
     """Everything that the loop reads and writes."""
@@ -115,6 +123,8 @@ class World(NamedTuple):
     needs: np.ndarray  # [model, resource]
     available: np.ndarray  # [resource]; empty: no rate limiter
     device_free_ns: np.ndarray  # [device]
+    begun: np.ndarray  # [model, batch size] batches that an instance took
+    busy_ns: np.ndarray  # [model, batch size] their time on the device, together
 
 
 def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables: np.ndarray) -> World:
@@ -139,38 +149,7 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
         batches=np.zeros(len(requests) + count + 1, BATCH),
         made=np.zeros(2, np.int64),
         device_free_ns=np.zeros(int(models["device"].max()) + 1, np.int64),
+        begun=np.zeros(tables["service_ns"].shape, np.int64),
+        busy_ns=np.zeros(tables["service_ns"].shape, np.int64),
         **tables,
-    )
-
-
-def _unowned(typing: Any, array: Any) -> Any:
-    """Return a view of an array that counts for nobody as holding it; the caller keeps the array."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        view = make_array(signature.return_type)(context, builder, args[0])
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        return view._getvalue()
-
-    return array(array), build
-
-
-unowned: Any = intrinsic(_unowned)
-
-
-@njit(cache=True, forceinline=True)
-def lean(w: World) -> World:
-    """Return `w` as such views: compiled code counts an array's holders anew each time that one is named."""
-    return World(
-        unowned(w.models),
-        unowned(w.levels),
-        unowned(w.queues),
-        unowned(w.instances),
-        unowned(w.requests),
-        unowned(w.batches),
-        unowned(w.made),
-        unowned(w.preferred),
-        unowned(w.service_ns),
-        unowned(w.needs),
-        unowned(w.available),
-        unowned(w.device_free_ns),
     )

@@ -41,7 +41,7 @@ def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_twin_itself_is_marked() -> None:
-    from batchlab import twin_kernel
+    from batchlab import twin_state
 
-    folder = Path(twin_kernel.__file__).parent
+    folder = Path(twin_state.__file__).parent
     assert not twin_cache.forget_stale(folder)

@@ -1,9 +1,8 @@
-"""The twin's arrays: a server at rest, and views of it that nobody holds."""
+"""The twin's arrays: a server at rest."""
 
 import numpy as np
-from numba import njit
 
-from batchlab.twin_state import LEVEL, MODEL, NEVER, NONE, REQUEST, idle, lean
+from batchlab.twin_state import LEVEL, MODEL, NEVER, NONE, REQUEST, idle
 
 
 def at_rest():
@@ -34,18 +33,3 @@ def test_there_is_room_for_a_batch_of_each_request():
     _, w = at_rest()
     # One more for each model: the batch that it fills when the last request has left.
     assert len(w.batches) == 7 + 2 + 1
-
-
-def test_lean_views_show_and_change_the_same_memory():
-    @njit
-    def mark(w):
-        light = lean(w)
-        light.made[0] = 5
-        light.queues[1, 0, 1].count = 7
-        light.models[1].queued = 9
-
-    _, w = at_rest()
-    mark(w)
-    assert w.made[0] == 5
-    assert w.queues["count"].sum() == w.queues["count"][1, 0, 1] == 7
-    assert w.models["queued"].tolist() == [0, 9]

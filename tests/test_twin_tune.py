@@ -28,7 +28,7 @@ def config(name: str):
     return twin.model(calibration(name), max_batch_size=32).config
 
 
-@pytest.mark.parametrize("name", ["hinge", "steep"])
+@pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize("pattern", [arrivals.poisson, lambda rate, s, seed: arrivals.gamma(rate, s, 4.0, seed)])
 def test_it_finds_what_the_exhaustive_tuner_finds_at_a_tenth_of_the_price(name, pattern) -> None:
     # The "server" is a twin that is a little slower and wavers, so that no prediction is exact.
