@@ -75,7 +75,9 @@ def command(
     if rules is not None:
         words += ["--seccomp", str(rules)]
     java = sorted(map(str, Path("/etc").glob("java*")))  # for JMeter
-    places = (*SYSTEM, *SETTINGS, *java, *python_folders(), str(package), str(project / "triton_repo"))
+    # Editions of networks, built once for everybody: lab 06 would spend a minute on building them again.
+    models = (str(project / "triton_repo"), str(workspace.shared_dir() / "editions"))
+    places = (*SYSTEM, *SETTINGS, *java, *python_folders(), str(package), *models)
     # First, for what is let in may lie below one of them: a clone in /tmp.
     words += ["--proc", "/proc", "--dev", "/dev"]
     for place in ("/tmp", "/dev/shm", HOME):

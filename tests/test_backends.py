@@ -1,10 +1,10 @@
 """The three Python-based backends: on a real Triton, and in this process where time or a fault must be arranged."""
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -124,27 +124,47 @@ def test_the_deadline_counts_from_the_entry(emulated: Any) -> None:
     assert took_ms(device, time.monotonic_ns() - 150 * MS, 200) == pytest.approx(50, abs=45)
 
 
+def test_batches_run_in_the_order_in_which_they_came(emulated: Any) -> None:
+    done: list[int] = []
+
+    def compute(place: int) -> None:
+        emulated.Device("d").occupy(time.monotonic_ns(), 60 * MS)
+        done.append(place)
+
+    began = time.monotonic()
+    waiting = [threading.Thread(target=compute, args=(place,)) for place in range(8)]
+    for thread in waiting:
+        thread.start()
+        time.sleep(0.02)  # the first still computes when the third comes
+    for thread in waiting:
+        thread.join()
+    assert done == list(range(8))
+    assert time.monotonic() - began == pytest.approx(0.48, abs=0.2)
+
+
 def test_a_time_of_another_boot_is_ignored(emulated: Any, tmp_path: Path) -> None:
-    device = emulated.Device("d")
-    (tmp_path / "devices" / "d.lock").write_text(str(10**18))
-    assert took_ms(device, time.monotonic_ns(), 1) < 500
-    (tmp_path / "devices" / "d.lock").write_text("not a number")
-    assert took_ms(device, time.monotonic_ns(), 1) < 500
+    device, path = emulated.Device("d"), tmp_path / "devices" / "d.lock"
+    for left in (str(10**18), f"{'0' * len(device.boot)} {10**18:020d}", f"{device.boot.decode()} not a number"):
+        path.write_text(left)
+        assert took_ms(device, time.monotonic_ns(), 1) < 500
+    path.write_text(f"{device.boot.decode()} {time.monotonic_ns() + 300 * MS:020d}")
+    assert took_ms(device, time.monotonic_ns(), 1) > 250
 
 
-def test_a_killed_holder_frees_the_device(emulated: Any, tmp_path: Path) -> None:
-    device = emulated.Device("d")
-    path = tmp_path / "devices" / "d.lock"
-    script = (
-        f"import fcntl,time; f=open({str(path)!r},'r+'); fcntl.flock(f,2); print('held',flush=True); time.sleep(60)"
-    )
+def test_a_killed_process_leaves_the_device_busy_to_the_end_of_its_batch(emulated: Any) -> None:
+    script = """
+import time
+from batchlab.played_device import emulated
+device = emulated().Device("d")
+device._reserve(time.monotonic_ns(), 600_000_000)
+print("held", flush=True)
+time.sleep(60)
+"""
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
-        holder.stdout.readline()
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(device.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert holder.stdout.readline() == b"held\n"
         holder.send_signal(signal.SIGKILL)
-        assert took_ms(device, time.monotonic_ns(), 1) < 1000
+    assert 50 < took_ms(emulated.Device("d"), time.monotonic_ns(), 1) < 1000
 
 
 def test_the_devices_folder_is_the_users_own(emulated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

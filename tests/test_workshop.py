@@ -226,7 +226,7 @@ def test_a_wrong_password_and_a_neighbour_s_are_refused(lesson: Class) -> None:
 def test_a_full_room_says_so(lesson: Class) -> None:
     third = lesson.place.accounts[2]
     with pytest.raises(LearnerError, match=r"refused to start a server: status 429"):
-        Learner(lesson.hub.url, third.name, third.password).start_server()
+        Learner(lesson.hub.url, third.name, third.password).start_server(within_s=5)
 
 
 def test_a_hub_that_does_not_start_shows_its_last_lines(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ x = {
     "no new privileges": int(status["NoNewPrivs"]),
     "environment": sorted(os.environ),
     "project": sorted(os.listdir(os.environ["BATCHLAB_PROJECT"])),
+    "shared": sorted(os.listdir(os.environ["BATCHLAB_PROJECT"] + "/.batchlab")),
     "given": open("/given/file").read(),
     "new namespace": subprocess.run(["unshare", "-U", "true"], capture_output=True).returncode,
     "host name": socket.gethostname(),
@@ -56,12 +57,14 @@ x = {
 
 
 INTERPRETER = [".venv"] if Path(sys.prefix) == workspace.project_dir() / ".venv" else []
-PROJECT_INSIDE = [*INTERPRETER, "batchlab", "triton_repo"]
+PROJECT_INSIDE = sorted([*INTERPRETER, ".batchlab", "batchlab", "triton_repo"])
 """Of the project: what runs, and the models. No labs, no solutions, no tests."""
 
 
 def test_what_is_inside(small: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", "of the grader")
+    for name in ("editions", "runs"):
+        (workspace.shared_dir() / name).mkdir(parents=True, exist_ok=True)
     found = asked(small, INVENTORY, files={"/given/file": b"content"})
     assert found["user"] != 0 or os.geteuid() != 0
     assert found["processes"] <= 4
@@ -70,6 +73,8 @@ def test_what_is_inside(small: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["no new privileges"] == 1
     assert "A_SECRET" not in found["environment"]
     assert found["project"] == PROJECT_INSIDE
+    # Beside the networks lie the grader's own runs.
+    assert found["shared"] == ["editions"]
     assert found["given"] == "content"
     assert found["new namespace"] != 0
     assert found["host name"] == "sandbox"

@@ -69,14 +69,17 @@ class TritonPythonModel:
 class Device:
     """One accelerator, shared by everything of this user on this machine that names it.
 
-    The file of the device is locked while it computes, and holds the monotonic time at which it was last free.
-    The operating system releases the lock when a holder dies.
+    The file of the device holds the monotonic time at which it will be free, and of which boot that clock is. Whoever
+    comes adds its own batch to that time and sleeps until then, so batches run in the order in which they came, as in
+    the queue of a GPU. Waiting for a lock until the device is free would not do that: the operating system wakes all
+    who wait, and any of them may be the first. A process that dies leaves the device busy to the end of its batch.
     """
 
     def __init__(self, name: str) -> None:
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"parameter device is {name!r}; name it with letters, digits, '-', '_' and '.'.")
         self.libc = ctypes.CDLL(None)
+        self.boot = boot_id()
         self.file = os.open(device_folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def occupy(self, entry_ns: int, busy_ns: int) -> None:
@@ -87,27 +90,39 @@ class Device:
         """
         # The default slack of timers, 50 us, would lengthen every batch. It belongs to the calling thread.
         self.libc.prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        deadline_ns = self._reserve(entry_ns, busy_ns)
+        while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
+            time.sleep(left_ns / 1e9)
+
+    def _reserve(self, entry_ns: int, busy_ns: int) -> int:
+        """Add a batch to what the device has to do, and return when it will be done with it."""
         fcntl.flock(self.file, fcntl.LOCK_EX)
         try:
-            # Who holds the lock knows that the device is free by now: a later time in the file is from another boot.
-            free_ns = min(self._free_since_ns(), time.monotonic_ns())
-            deadline_ns = max(entry_ns, free_ns) + busy_ns
-            while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
-                time.sleep(left_ns / 1e9)
-            os.pwrite(self.file, b"%020d" % deadline_ns, 0)
+            deadline_ns = max(entry_ns, self._free_ns()) + busy_ns
+            os.pwrite(self.file, b"%s %020d" % (self.boot, deadline_ns), 0)
         finally:
             fcntl.flock(self.file, fcntl.LOCK_UN)
+        return deadline_ns
 
     def close(self) -> None:
         """Let go of the file; it stays, empty of meaning, for the next one."""
         with contextlib.suppress(OSError):
             os.close(self.file)
 
-    def _free_since_ns(self) -> int:
+    def _free_ns(self) -> int:
+        boot, _, told = os.pread(self.file, len(self.boot) + 21, 0).rpartition(b" ")
         try:
-            return int(os.pread(self.file, 20, 0))
+            return int(told) if boot == self.boot else 0
         except ValueError:
             return 0
+
+
+def boot_id() -> bytes:
+    """Return a name of this boot, for clocks begin anew with each; empty where the kernel does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    except OSError:
+        return b""
 
 
 def device_folder() -> Path:
