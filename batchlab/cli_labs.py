@@ -67,3 +67,20 @@ def _build_models() -> None:
     text_model.build()
     fraud.build()
     ads.build()
+    _compile_twin()
+
+
+def _compile_twin() -> None:
+    """Compile the twin now: in a notebook nobody would know what takes so long."""
+    from batchlab import twin_cache
+
+    if twin_cache.compiled(Path(__file__).parent):
+        return
+    typer.echo("Digital twin: compiling, once; about half a minute ...")
+    began = time.perf_counter()
+    from batchlab import arrivals, simulate, twin
+    from batchlab.service import ServiceTime
+
+    service = ServiceTime.from_function(lambda items: 1.0 + items, (1, 2))
+    simulate.simulate(twin.model(service, max_batch_size=2), arrivals.constant(100, 1))
+    typer.echo(f"Digital twin: compiled in {time.perf_counter() - began:.0f} s.")

@@ -6,9 +6,21 @@ code of that file, also for a user who has just pulled a new version.
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 MARK = "twin_sources.sha256"
+
+
+def compiled(sources: Path) -> bool:
+    """Return whether the twin's loop has been compiled from these sources; true where that cannot be kept for long.
+
+    Args:
+        sources: as for `forget_stale`.
+    """
+    forget_stale(sources)
+    cache = sources / "__pycache__"
+    return any(cache.glob("twin_kernel.run-*.nbc")) or not os.access(cache, os.W_OK)
 
 
 def forget_stale(sources: Path) -> bool:

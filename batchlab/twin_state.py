@@ -102,7 +102,7 @@ BATCH = np.dtype(
 # Every compiled module of the twin begins with this one.
 twin_cache.forget_stale(Path(__file__).parent)
 # The loop makes no array. Numba would still count the holders of each one that is named, at every branch: most of the
-# loop's time, and of its compilation.
+# loop's time.
 UNCOUNTED: dict[str, Any] = {"cache": True, "_nrt": False}
 compiled = njit(**UNCOUNTED)
 inlined = njit(**UNCOUNTED, forceinline=True)

@@ -34,6 +34,18 @@ def test_a_change_in_any_source_forgets_all_of_the_twin_and_nothing_else(sources
     assert not twin_cache.forget_stale(sources)
 
 
+def test_it_is_compiled_until_a_source_changes(sources: Path) -> None:
+    assert not twin_cache.compiled(sources)
+    (sources / "__pycache__" / "twin_kernel.run-1.py311.1.nbc").write_text("compiled")
+    assert twin_cache.compiled(sources)
+    (sources / "twin_a.py").write_text("A = 2\n")
+    assert not twin_cache.compiled(sources)
+
+
+def test_where_nothing_can_be_kept_nothing_is_compiled_beforehand(tmp_path: Path) -> None:
+    assert twin_cache.compiled(tmp_path / "gone")
+
+
 def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "twin_a.py").write_text("A = 1\n")
     (tmp_path / "__pycache__").write_text("a file in the way")
@@ -41,7 +53,10 @@ def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_twin_itself_is_marked() -> None:
-    from batchlab import twin_state
+    from batchlab import arrivals, simulate, twin, twin_state
+    from batchlab.service import ServiceTime
 
     folder = Path(twin_state.__file__).parent
     assert not twin_cache.forget_stale(folder)
+    simulate.simulate(twin.model(ServiceTime.from_function(lambda b: 1.0 + b, (1, 2))), arrivals.constant(50, 1))
+    assert twin_cache.compiled(folder)
