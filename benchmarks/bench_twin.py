@@ -38,6 +38,8 @@ SIDES = ("predicted", "measured")
 SHARE = 0.90
 TRIES = 3
 RUNS = 3
+WIDE = 300
+"""An axis over more than this factor has room for powers of ten only."""
 SOME_SEED = 11
 MODELS = (
     # name, points, the curve: None is the real text model on this processor
@@ -230,7 +232,7 @@ def picture(table: pd.DataFrame) -> plt.Figure:
         ax.fill_between(ends, ends * (1 - bound), ends * (1 + bound), color="black", alpha=0.1, lw=0)
         ax.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured", title=names[number])
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ends[1] < WIDE * ends[0] else (1,)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("predicted by the twin (simulated)")
