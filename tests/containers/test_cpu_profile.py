@@ -36,6 +36,10 @@ TRIES_ROOT = "import pathlib, sys\ntry: pathlib.Path('/written').touch()\nexcept
 READ_ONLY = 30  # EROFS
 
 
+pytestmark = pytest.mark.timeout(1500)
+"""The first of them waits until the image is built, which takes minutes, on a slow day ten of them."""
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The CPU profile, up; everything of it is ended and deleted afterwards, volumes too."""
