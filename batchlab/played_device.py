@@ -1,7 +1,7 @@
 """The emulated device for servers other than Triton: the same curve, clock and lock, and so the same physical limit.
 
 `backends/emulated/model.py` stays one self-contained file, because NVIDIA's image takes it as it is. Here that very
-file is loaded, so a batch that another server forms queues for the same lock as one that Triton forms.
+file is loaded, so a batch that another server forms queues at the same device as one that Triton forms.
 """
 
 import importlib.util

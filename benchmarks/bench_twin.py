@@ -78,7 +78,7 @@ def main() -> None:
             f"{number} within {bound:.0%} at {SHARE:.0%} of {len(good)} points", f"{share:.0%}", share >= SHARE
         )
         if asked.runs > 1:
-            itself = float((repeated(good, number).abs() <= bound).mean())
+            itself = float((error(good, number, "run2", "run1").abs() <= bound).mean())
             print(f"Triton's second run is as near to its first at {itself:.0%} of the points.")
     close = float((error(good, "p99_ms").abs() <= 0.10).mean())
     report.judge("P99 within 10 % at 95 % of the points", f"{close:.0%}", close >= 0.95)
@@ -194,14 +194,9 @@ def refused(run: Run) -> int:
     return sum(run.errors.values())
 
 
-def error(table: pd.DataFrame, number: str) -> pd.Series:
-    """Return the relative error of the predictions."""
-    return table[column(number, "predicted")] / table[column(number, "measured")] - 1
-
-
-def repeated(table: pd.DataFrame, number: str) -> pd.Series:
-    """Return how far the second run of each point was from its first, as a share."""
-    return table[column(number, "run2")] / table[column(number, "run1")] - 1
+def error(table: pd.DataFrame, number: str, side: str = "predicted", against: str = "measured") -> pd.Series:
+    """Return how far one side of a number is from another, as a share; by default the predictions' error."""
+    return table[column(number, side)] / table[column(number, against)] - 1
 
 
 def column(number: str, side: str) -> str:
