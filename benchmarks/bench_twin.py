@@ -29,7 +29,7 @@ from batchlab.provenance import this_machine
 from batchlab.recording import not_the_servers_fault
 from batchlab.server import Server
 from benchmarks import report
-from benchmarks.twin_points import FASTEST_RPS, SLOWEST_RPS, TwinPoint, draw
+from benchmarks.twin_points import FASTEST_RPS, SLOWEST_RPS, WARM_UP_S, TwinPoint, draw
 
 KEPT = report.FOLDER / "twin_points.jsonl"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -139,7 +139,7 @@ def prediction(point: TwinPoint, model: twin.Twin, requests: int) -> dict[str, A
     capacity = model.capacity_rps()
     held = min(max(point.load, SLOWEST_RPS / capacity), FASTEST_RPS / capacity)
     schedule = point.schedule(held * capacity, requests)
-    run = simulate.simulate(model, schedule, seed=point.seed)
+    run = simulate.simulate(model, schedule, seed=point.seed, warmup_s=WARM_UP_S)
     numbers = {column(number, "predicted"): value(run, number) for number in NUMBERS}
     about = {"load": round(held, 3), "rate_rps": held * capacity, "requests": len(schedule)}
     return point.__dict__ | about | numbers | {"refused_predicted": refused(run)}
@@ -174,7 +174,7 @@ def run_of(triton: Server, model: str, config: Any, schedule: Any) -> Run:
     """Measure one point; a late sender gets two more tries."""
     triton.load(model, config)
     for _ in range(TRIES):
-        run = load.open_loop(triton, model, schedule, progress=False)
+        run = load.open_loop(triton, model, schedule, warmup_s=WARM_UP_S, progress=False)
         if not not_the_servers_fault(run):
             break
     return run

@@ -20,6 +20,8 @@ FASTEST_RPS = 450.0
 """Two cores carry client, server and backend together; above this rate they, not Triton's rules, would be measured."""
 SLOWEST_RPS = 30.0
 SHORTEST_S = 5.0
+WARM_UP_S = 1.0
+"""Requests of the first second count on neither side: the first batch of each instance is a cold one."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class TwinPoint:
         return wanted | ({"max_queue_size": self.queue_limit} if self.queue_limit else {})
 
     def schedule(self, rate_rps: float, requests: int) -> Arrivals:
-        """Return the traffic that both twin and server are given: about so many requests, and 5 s at least."""
-        seconds = max(requests / rate_rps, SHORTEST_S)
+        """Return the traffic for twin and server: about so many requests after the warm-up, over 5 s at least."""
+        seconds = WARM_UP_S + max(requests / rate_rps, SHORTEST_S)
         if self.traffic == "poisson":
             return arrivals.poisson(rate_rps, seconds, self.seed)
         return arrivals.gamma(rate_rps, seconds, BURSTINESS, self.seed)
