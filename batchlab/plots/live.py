@@ -10,10 +10,11 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
-from batchlab.measure import Run
+from batchlab.measure import Run, percentile
 from batchlab.plots.canvas import STYLE, halo, log_axis
 from batchlab.plots.caption import foot, source_line, wrap
 from batchlab.plots.palette import COLOURS, INK, readable
@@ -41,14 +42,19 @@ class Pages:
     """Draws a figure quickly: what stays is drawn once for each look of the axes, the artists that move every time.
 
     The layout is made once, so that nothing shifts from page to page.
+
+    Args:
+        figure: the figure.
+        moving: what is drawn for every page.
+        seldom: texts that stay the same for many pages, and are drawn once for each wording.
     """
 
-    def __init__(self, figure: Figure, moving: Sequence[Artist]) -> None:
-        self.canvas, self._moving = FigureCanvasAgg(figure), moving
+    def __init__(self, figure: Figure, moving: Sequence[Artist], seldom: Sequence[Text] = ()) -> None:
+        self.canvas, self._moving, self._seldom = FigureCanvasAgg(figure), moving, seldom
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         self._grounds: dict[Hashable, Any] = {}
-        for artist in moving:
+        for artist in (*moving, *seldom):
             artist.set_animated(True)
 
     def png(self, look: Hashable = "as ever") -> bytes:
@@ -57,12 +63,17 @@ class Pages:
         Args:
             look: limits and colours of the axes; what stays is drawn once for each.
         """
-        if look not in self._grounds:
-            self.canvas.draw()
-            if len(self._grounds) >= MOST_GROUNDS:
-                self._grounds.clear()
-            self._grounds[look] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
-        self.canvas.restore_region(self._grounds[look])
+        words = tuple(text.get_text() for text in self._seldom)
+        if (look, words) not in self._grounds:
+            if look in self._grounds:
+                self.canvas.restore_region(self._grounds[look])
+            else:
+                self.canvas.draw()
+                self._keep(look)
+            for text in self._seldom:
+                text.draw(self.canvas.get_renderer())
+            self._keep((look, words))
+        self.canvas.restore_region(self._grounds[look, words])
         for artist in self._moving:
             artist.draw(self.canvas.get_renderer())
         page = io.BytesIO()
@@ -70,6 +81,11 @@ class Pages:
         pixels = np.asarray(self.canvas.buffer_rgba())
         Image.fromarray(pixels).convert("RGB").save(page, format="png", compress_level=1)
         return page.getvalue()
+
+    def _keep(self, key: Hashable) -> None:
+        if len(self._grounds) >= MOST_GROUNDS:
+            self._grounds.clear()
+        self._grounds[key] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
 
 
 class LoadPanel:
@@ -91,8 +107,8 @@ class LoadPanel:
             self._foot = foot(left, [run.provenance])
             # Runs of other models have other sources: room for the longest.
             self._foot.set_text("\n".join("x" * FOOT_LINES))
-            moving = [self._shares, self._counts, *self._lines, *self._names, self._title, self._foot]
-            self._pages = Pages(self.figure, moving)
+            moving = [self._shares, self._counts, *self._lines, *self._names, self._title]
+            self._pages = Pages(self.figure, moving, [self._foot])
 
     def _latencies(self, ax: Axes, slo_ms: float) -> None:
         self._left, self._edges = ax, np.geomspace(FASTEST_MS, SLOWEST_MS, BINS + 1)
@@ -131,7 +147,7 @@ class LoadPanel:
         shares = np.histogram(np.clip(latencies, FASTEST_MS, SLOWEST_MS), self._edges)[0] / len(latencies)
         self._shares.set_data(shares)
         look = [_rung(shares.max() * 1.05, TOPS)]
-        p50, p99 = (run.percentile_ms(percent).value for percent in (50, 99))
+        p50, p99 = (percentile(latencies, percent).value for percent in (50, 99))
         for name, line, text, value in zip(MARKS, self._lines, self._names, (p50, p99, slo_ms), strict=True):
             line.set_xdata([value, value])
             text.set_text(f" {name} {number(value)} ms ")
