@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+import scipy
+from scipy import special
 
 from batchlab.queueing import decay
 from batchlab.steady_state import QueueingError, SteadyState, positive, stable, whole
@@ -158,10 +159,10 @@ def _left_behind(rate: float, times: np.ndarray) -> tuple[np.ndarray, float]:
     end = np.arange(n + 1)
     sizes = np.minimum(np.maximum(end, 1), most)
     leave = np.maximum(end, 1) - sizes
-    flow = stats.poisson.pmf(end[None, :] - leave[:, None], (rate * times[sizes - 1])[:, None])
+    flow = scipy.stats.poisson.pmf(end[None, :] - leave[:, None], (rate * times[sizes - 1])[:, None])
     # Those beyond n that come back to n or below: up to `most` above it, in geometric proportion to the last.
     beyond = n + 1 + np.arange(most)
-    back = stats.poisson.pmf(end[None, :] - (beyond - most)[:, None], rate * times[-1])
+    back = scipy.stats.poisson.pmf(end[None, :] - (beyond - most)[:, None], rate * times[-1])
     flow[-1] += ratio ** (beyond - n) @ back
     balance = flow.T - np.eye(n + 1)
     # Balance holds in every state; one equation makes room for the sum of all probabilities.

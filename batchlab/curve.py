@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import nnls
+import scipy
 
 from batchlab import measure
 from batchlab.measure import Run
@@ -49,7 +49,7 @@ def fit_cost(batch_sizes: np.ndarray, latencies_ms: np.ndarray) -> CostFit:
     if len(np.unique(sizes)) < 2:
         raise SweepError("A fixed cost and a cost per item need at least two batch sizes.")
     weighted = np.column_stack([1 / times, sizes / times])
-    (fixed, per_item), _ = nnls(weighted, np.ones(len(times)))
+    (fixed, per_item), _ = scipy.optimize.nnls(weighted, np.ones(len(times)))
     worst = np.abs(weighted @ np.array([fixed, per_item]) - 1).max()
     return CostFit(float(fixed), float(per_item), float(worst))
 

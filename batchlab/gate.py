@@ -18,7 +18,7 @@ from math import sqrt
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy
 
 
 class GateError(ValueError):
@@ -101,7 +101,7 @@ def judge(
         raise GateError(f"allowed_loss = {allowed_loss} and confidence = {confidence} are shares between 0 and 1.")
     lost, won = int((old & ~new).sum()), int((~old & new).sum())
     low, high = interval(len(old), lost, won, confidence)
-    uneven = float(stats.binomtest(min(lost, won), lost + won).pvalue) if lost + won else 1.0
+    uneven = float(scipy.stats.binomtest(min(lost, won), lost + won).pvalue) if lost + won else 1.0
     return Decision(len(old), int(old.sum()), int(new.sum()), lost, won, allowed_loss, low, high, confidence, uneven)
 
 
@@ -115,7 +115,7 @@ def interval(asked: int, lost: int, won: int, confidence: float = 0.95) -> tuple
     n = asked + 2
     difference = won - lost
     either = won + lost + 1
-    error = float(stats.norm.ppf((1 + confidence) / 2)) * sqrt(either - difference**2 / n) / n
+    error = float(scipy.stats.norm.ppf((1 + confidence) / 2)) * sqrt(either - difference**2 / n) / n
     return difference / n - error, difference / n + error
 
 

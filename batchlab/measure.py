@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from batchlab.provenance import Provenance
 from batchlab.statistics import Activity
@@ -92,8 +92,8 @@ def percentile(values_ms: np.ndarray, percent: float, confidence: float = 0.95) 
         raise MeasureError("A percentile of samples that are not numbers does not exist: NaN is among them.")
     share = percent / 100
     value = ordered[max(int(np.ceil(share * n - 1e-9)), 1) - 1]
-    low_rank = int(stats.binom.ppf((1 - confidence) / 2, n, share))
-    high_rank = int(stats.binom.ppf((1 + confidence) / 2, n, share)) + 1
+    low_rank = int(scipy.stats.binom.ppf((1 - confidence) / 2, n, share))
+    high_rank = int(scipy.stats.binom.ppf((1 + confidence) / 2, n, share)) + 1
     low = ordered[low_rank - 1] if low_rank >= 1 else 0.0
     high = ordered[high_rank - 1] if high_rank <= n else float("inf")
     return Estimate(float(value), float(low), float(high), confidence, n)

@@ -21,7 +21,7 @@ M. Harchol-Balter, Performance Modeling and Design of Computer Systems, 2013.
 import math
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from batchlab.steady_state import QueueingError, SteadyState, Tail, little_in_flight, positive, stable, variation, whole
 
@@ -182,7 +182,7 @@ def decay(arrivals: float, batch: int = 1) -> float:
     high = 2 * low
     while excess(high) <= 0:
         high *= 2
-    return float(optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-14))
+    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-14))
 
 
 def _md1_wait_tail(load: float, service_ms: float) -> Tail:
@@ -199,7 +199,7 @@ def _md1_wait_tail(load: float, service_ms: float) -> Tail:
     Sources: G. J. Franx, A simple solution for the M/D/c waiting time distribution, Operations Research Letters 29
     (2001), for the wait; A. K. Erlang (1909) and C. D. Crommelin (1932) for the distribution itself.
     """
-    above = stats.poisson.sf(np.arange(LEVELS), load)
+    above = scipy.stats.poisson.sf(np.arange(LEVELS), load)
     number = np.zeros(LEVELS + 1)
     number[0] = 1 - load
     for n in range(LEVELS):
@@ -216,6 +216,6 @@ def _md1_wait_tail(load: float, service_ms: float) -> Tail:
         k = int(services) + 1
         mean = load * (k - services)
         j = np.arange(k)
-        return float(stats.poisson.sf(k - 1, mean) + stats.poisson.pmf(j, mean) @ more[k - j])
+        return float(scipy.stats.poisson.sf(k - 1, mean) + scipy.stats.poisson.pmf(j, mean) @ more[k - j])
 
     return tail

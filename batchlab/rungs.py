@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import isotonic_regression, nnls
+import scipy
 
 from batchlab.measure import Run
 from batchlab.service import Calibration, Overheads, ServiceTime
@@ -69,7 +69,7 @@ def read(
     sizes = np.array(sorted(counts))
     seen = np.array([counts[size] for size in sizes], float)
     seen_ms = np.array([total[size] for size in sizes]) / seen
-    curve_ms = isotonic_regression(seen_ms, weights=seen).x
+    curve_ms = scipy.optimize.isotonic_regression(seen_ms, weights=seen).x
     lost_ms = np.array([max(r.cycle_ms - r.batch_ms, 0.0) for r in rungs])
     batches = np.array([r.mean_batch for r in rungs])
     if device is None:
@@ -81,7 +81,7 @@ def read(
     # What counts is a cycle's relative error: unweighted, the largest batch alone would draw the line.
     weight = 1 / np.array([r.cycle_ms for r in rungs])
     line = np.column_stack([np.ones(len(batches)), batches])
-    fixed, per_item = nnls(line * weight[:, None], np.maximum(around_ms, 0.0) * weight)[0]
+    fixed, per_item = scipy.optimize.nnls(line * weight[:, None], np.maximum(around_ms, 0.0) * weight)[0]
     lone = runs[1].latencies_ms
     jitter = float(np.std(np.sort(lone)[: max(int(0.99 * len(lone)), 1)]))
     way = max(float(lone.mean()) - float(service.latency_ms(1)) - fixed - per_item - jitter, 0.0)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from batchlab.cost import HOURS_A_DAY, CostError
 
@@ -71,7 +71,7 @@ class Spot:
             The expected rate served at each rate, shape ``(n,)``, and the expected number of machines up.
         """
         here = np.arange(spots + 1)
-        chance = stats.binom.pmf(here, spots, 1 - self.away) * (1 - self.pool_away)
+        chance = scipy.stats.binom.pmf(here, spots, 1 - self.away) * (1 - self.pool_away)
         chance[0] += self.pool_away
         carried = np.minimum((firm + here) * per_machine, replicas) * rate_rps
         served = (np.minimum(rates_rps[:, None], carried[None, :]) * chance).sum(axis=1)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scipy import optimize
+import scipy
 
 Tail = Callable[[float], float]
 """The probability of lasting longer than so many milliseconds."""
@@ -62,7 +62,7 @@ class SteadyState:
         high_ms = max(mean_ms, 1e-9)
         while tail(high_ms) > share:
             high_ms *= 2
-        return float(optimize.brentq(lambda ms: tail(ms) - share, 0.0, high_ms, xtol=1e-12 * high_ms))
+        return float(scipy.optimize.brentq(lambda ms: tail(ms) - share, 0.0, high_ms, xtol=1e-12 * high_ms))
 
 
 def little_in_flight(rate_rps: float, latency_ms: float) -> float:

@@ -25,7 +25,8 @@ What the rule assumes:
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import special, stats
+import scipy
+from scipy import special
 
 ENDLESS = 10**9
 
@@ -59,12 +60,12 @@ def allowed_misses(requests: int, share: float, confidence: float = 0.99) -> int
         confidence: of the PASS.
     """
     # ppf is the smallest count whose cumulative probability reaches the error; one below stays under it.
-    return int(stats.binom.ppf(1 - confidence, requests, share)) - 1 if requests else -1
+    return int(scipy.stats.binom.ppf(1 - confidence, requests, share)) - 1 if requests else -1
 
 
 def fails(requests: int, misses: int, share: float, confidence: float = 0.99) -> bool:
     """Return whether so many misses show a miss rate above `share`."""
-    return requests > 0 and float(stats.binom.sf(misses - 1, requests, share)) < 1 - confidence
+    return requests > 0 and float(scipy.stats.binom.sf(misses - 1, requests, share)) < 1 - confidence
 
 
 def more_until_pass(requests: int, miss_rate: float, share: float, confidence: float = 0.99) -> int | None:
@@ -95,7 +96,7 @@ def false_pass_rate(miss_rate: float, looks: Sequence[int], percentile: float = 
     going, passed, seen = np.ones(1), 0.0, 0
     for count in looks:
         # Distribution of the misses so far among the streams that have not passed yet.
-        going = np.convolve(going, stats.binom.pmf(np.arange(count - seen + 1), count - seen, miss_rate))
+        going = np.convolve(going, scipy.stats.binom.pmf(np.arange(count - seen + 1), count - seen, miss_rate))
         allowed = allowed_misses(count, 1 - percentile / 100, confidence)
         passed += float(going[: allowed + 1].sum())
         going[: allowed + 1] = 0.0

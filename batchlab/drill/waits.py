@@ -4,7 +4,7 @@
 # ruff: noqa: E501
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from batchlab import queueing, stopping
 from batchlab.drill.question import Draw, Maker, between
@@ -143,7 +143,7 @@ def _allowed(rng: Rng) -> Draw:
 
 def _fan_out(rng: Rng) -> Draw:
     calls, percent = int(between(rng, 5, 60, 5)), between(rng, 0.5, 2, 0.5)
-    found = 100 * float(stats.binom.sf(0, calls, percent / 100))
+    found = 100 * float(scipy.stats.binom.sf(0, calls, percent / 100))
     text = (f"A page asks {calls} backends at once and needs all answers. Each is slow in {percent:g} % of its requests, "
             "independently. What share of the pages is slow, in percent?")  # fmt: skip
     return Draw(text, found, "%", percent, "a page is as slow as its slowest call",
