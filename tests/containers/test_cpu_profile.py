@@ -19,6 +19,7 @@ from stack import PROJECT, SCRIPTS, TOKEN, Stack, docker, versions
 LARGEST_GB = 2.2
 LAB_01 = "01_sweep_static_batches"
 PACE = "0.02"
+EMULATED = "resnet50_t4_eager"
 EXECUTE = f"""
 import json, sys
 import nbformat
@@ -31,6 +32,13 @@ print(json.dumps({{"verdicts": execution.verdicts(notebook), "printed": printed}
 KILL_TRITON = """
 import psutil
 [p.kill() for p in psutil.process_iter() if p.name() == "tritonserver"]
+"""
+SERVES_ITSELF = f"""
+from batchlab import arrivals, server
+from batchlab.load import open_loop
+with server.start("{EMULATED}") as triton:
+    run = open_loop(triton, "{EMULATED}", arrivals.constant(25, 1), progress=False)
+    print("embedded" if triton.embedded else triton, len(run.latencies_ms), sep=": ", end=" answers\\n")
 """
 TRIES_ROOT = "import pathlib, sys\ntry: pathlib.Path('/written').touch()\nexcept OSError as error: print(error.errno)"
 READ_ONLY = 30  # EROFS
@@ -165,11 +173,14 @@ def test_no_token_is_in_a_log(stack: Stack) -> None:
     assert TOKEN not in written
 
 
-def test_the_learners_work_outlives_the_containers(stack: Stack) -> None:
+def test_the_lab_alone_keeps_the_work_and_serves_itself(stack: Stack) -> None:
+    """What `make docker-lab` starts: the learner's volumes, and no Triton but the embedded one."""
     stack.inside("lab", "sh", "-c", "echo kept > /home/learner/my_labs/note")
-    stack.compose("rm", "--stop", "--force", "lab")
+    stack.compose("rm", "--stop", "--force", "lab", "triton")
+    stack.environment["BATCHLAB_URL"] = ""
     stack.compose("up", "--detach", "--wait", "--no-deps", "lab")
     assert stack.inside("lab", "cat", "/home/learner/my_labs/note") == "kept\n"
+    assert stack.inside("lab", "python3", "-c", SERVES_ITSELF).splitlines()[-1] == "embedded: 25 answers"
 
 
 def test_the_stand_in_says_what_it_is(stack: Stack) -> None:
