@@ -1,5 +1,7 @@
 """Fixtures of the notebook tests: a lab each, and a folder that all tests of a session share for building."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,20 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def learner_not_grader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
     monkeypatch.delenv("BATCHLAB_COURSE", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def a_core_of_its_own(request: pytest.FixtureRequest, worker_id: str) -> Iterator[None]:
+    """Hold a notebook that shares the machine with others on one core, with its server and its threads.
+
+    Two that each take all cores wait for each other's threads, and both take three times as long.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    shared = worker_id != "master" and request.node.get_closest_marker("alone") is None
+    if shared:
+        os.sched_setaffinity(0, {allowed[int(worker_id.removeprefix("gw")) % len(allowed)]})
+    yield
+    os.sched_setaffinity(0, allowed)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
