@@ -10,7 +10,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
@@ -22,7 +21,8 @@ from batchlab.plots.palette import COLOURS, INK, readable
 DPI = 100
 FASTEST_MS, SLOWEST_MS = 0.5, 20_000.0
 BINS = 140
-MOST_GROUNDS = 40  # of some 1.5 MB each
+MOST_DRAWN = 80  # of at most 1 MB each
+PADDING_PX = 2
 UNSTABLE = "#FBE3D6"
 TOPS = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 REACHES = (8, 16, 32, 64, 128, 256)
@@ -39,53 +39,61 @@ def blank(width: float, height: float) -> Figure:
 
 
 class Pages:
-    """Draws a figure quickly: what stays is drawn once for each look of the axes, the artists that move every time.
+    """Draws a figure quickly: what never changes is drawn once, parts once for each look, what moves for every page.
 
     The layout is made once, so that nothing shifts from page to page.
 
     Args:
         figure: the figure.
         moving: what is drawn for every page.
-        seldom: texts that stay the same for many pages, and are drawn once for each wording.
+        parts: axes and texts that look the same on many pages; they must not overlap each other.
     """
 
-    def __init__(self, figure: Figure, moving: Sequence[Artist], seldom: Sequence[Text] = ()) -> None:
-        self.canvas, self._moving, self._seldom = FigureCanvasAgg(figure), moving, seldom
+    def __init__(self, figure: Figure, moving: Sequence[Artist], parts: Sequence[Artist] = ()) -> None:
+        self.canvas, self._moving, self._parts = FigureCanvasAgg(figure), moving, parts
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        self._grounds: dict[Hashable, Any] = {}
-        for artist in (*moving, *seldom):
+        for artist in moving:
             artist.set_animated(True)
+        self._ground: Any = None
+        self._drawn: dict[Hashable, Any] = {}
 
-    def png(self, look: Hashable = "as ever") -> bytes:
+    def png(self, looks: Sequence[Hashable] = ()) -> bytes:
         """Return the page as it is now.
 
         Args:
-            look: limits and colours of the axes; what stays is drawn once for each.
+            looks: one for each part: limits, colours or words; the part is drawn once for each.
         """
-        words = tuple(text.get_text() for text in self._seldom)
-        if (look, words) not in self._grounds:
-            if look in self._grounds:
-                self.canvas.restore_region(self._grounds[look])
-            else:
-                self.canvas.draw()
-                self._keep(look)
-            for text in self._seldom:
-                text.draw(self.canvas.get_renderer())
-            self._keep((look, words))
-        self.canvas.restore_region(self._grounds[look, words])
+        renderer, every = self.canvas.get_renderer(), list(enumerate(zip(self._parts, looks, strict=True)))
+        if self._ground is None:
+            self._ground = self._without_parts()
+        if len(self._drawn) > MOST_DRAWN:
+            self._drawn.clear()
+        for number, (part, look) in every:
+            if (number, look) not in self._drawn:
+                self.canvas.restore_region(self._ground)
+                part.draw(renderer)
+                covered = part.get_tightbbox(renderer)
+                assert covered is not None  # only what is invisible covers nothing
+                self._drawn[number, look] = self.canvas.copy_from_bbox(covered.padded(PADDING_PX))
+        self.canvas.restore_region(self._ground)
+        for number, (_, look) in every:
+            self.canvas.restore_region(self._drawn[number, look])
         for artist in self._moving:
-            artist.draw(self.canvas.get_renderer())
+            artist.draw(renderer)
         page = io.BytesIO()
         # Little compression: the picture is looked at once, on this machine, and must be quick.
         pixels = np.asarray(self.canvas.buffer_rgba())
         Image.fromarray(pixels).convert("RGB").save(page, format="png", compress_level=1)
         return page.getvalue()
 
-    def _keep(self, key: Hashable) -> None:
-        if len(self._grounds) >= MOST_GROUNDS:
-            self._grounds.clear()
-        self._grounds[key] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
+    def _without_parts(self) -> Any:
+        for part in self._parts:
+            part.set_visible(False)
+        self.canvas.draw()
+        for part in self._parts:
+            part.set_visible(True)
+        return self.canvas.copy_from_bbox(self.canvas.figure.bbox)
 
 
 class LoadPanel:
@@ -108,7 +116,7 @@ class LoadPanel:
             # Runs of other models have other sources: room for the longest.
             self._foot.set_text("\n".join("x" * FOOT_LINES))
             moving = [self._shares, self._counts, *self._lines, *self._names, self._title]
-            self._pages = Pages(self.figure, moving, [self._foot])
+            self._pages = Pages(self.figure, moving, [left, right, self._foot])
 
     def _latencies(self, ax: Axes, slo_ms: float) -> None:
         self._left, self._edges = ax, np.geomspace(FASTEST_MS, SLOWEST_MS, BINS + 1)
@@ -146,7 +154,6 @@ class LoadPanel:
         latencies = run.latencies_ms
         shares = np.histogram(np.clip(latencies, FASTEST_MS, SLOWEST_MS), self._edges)[0] / len(latencies)
         self._shares.set_data(shares)
-        look = [_rung(shares.max() * 1.05, TOPS)]
         p50, p99 = (percentile(latencies, percent).value for percent in (50, 99))
         for name, line, text, value in zip(MARKS, self._lines, self._names, (p50, p99, slo_ms), strict=True):
             line.set_xdata([value, value])
@@ -158,12 +165,12 @@ class LoadPanel:
         counts = np.bincount(list(activity.batches), list(activity.batches.values()), len(self._sizes) + 1)[1:]
         self._counts.set_data(counts / max(counts.sum(), 1))
         unstable = bool(run.settings.get("unstable"))
-        look += [_rung(counts.max() / max(counts.sum(), 1), TOPS), _rung(max(activity.batches), REACHES), unstable]
-        self._left.set_ylim(0, look[0])
-        self._left.set_facecolor(UNSTABLE if unstable else "white")
-        self._right.set(ylim=(0, look[1]), xlim=(0, look[2] + 1))
+        left = _rung(shares.max() * 1.05, TOPS), UNSTABLE if unstable else "white"
+        right = _rung(counts.max() / max(counts.sum(), 1), TOPS), _rung(max(activity.batches), REACHES)
+        self._left.set(ylim=(0, left[0]), facecolor=left[1])
+        self._right.set(ylim=(0, right[0]), xlim=(0, right[1] + 1))
         kept = "kept" if p99 <= slo_ms else "broken"
-        more = "UNSTABLE: more is offered than can be carried, the queue grows   |   " if unstable else ""
+        more = "UNSTABLE: the queue grows   |   " if unstable else ""
         self.headline = (
             f"simulated, {len(latencies):,} requests   |   "
             f"P50 {number(p50)} ms   P99 {number(p99)} ms   |   SLO {slo_ms:g} ms {kept}\n"
@@ -173,7 +180,7 @@ class LoadPanel:
         self._title.set_text(self.headline)
         self._foot.set_text("\n".join(wrap(self.figure, source_line([run.provenance]))))
         self._title.set_color(readable(COLOURS["slo"]) if unstable or kept == "broken" else INK)
-        return self._pages.png(tuple(look))
+        return self._pages.png([left, right, self._foot.get_text()])
 
 
 def _rung(value: float, ladder: Sequence[float]) -> float:
