@@ -68,8 +68,10 @@ def test_an_unstable_load_is_said_plainly() -> None:
     explored = explorer.explore(T4, rate_rps=400)
     assert "UNSTABLE" not in explored.headline
     explored.set(max_batch=1)
-    assert "UNSTABLE: more is offered than can be carried" in explored.headline
+    assert "UNSTABLE: the queue grows" in explored.headline
     assert "SLO 100 ms broken" in explored.headline
+    figure = explored._panel.figure
+    assert [text.get_window_extent().x1 < figure.bbox.x1 for text in figure.texts] == [True, True]
     assert explored.utilisation > 0.99
 
 
