@@ -74,7 +74,7 @@ def page(chromium: str) -> Iterator[Page]:
         opened.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
         opened.on("pageerror", lambda error: found.append(str(error)))
         opened.on("requestfailed", lambda request: found.append(f"failed: {request.url}"))
-        opened.on("response", lambda answer: found.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
+        opened.on("response", lambda got: found.append(f"{got.status}: {got.url}") if got.status >= 400 else None)
         opened.on("request", lambda request: found.append(request.url) if "//127.0.0.1:" not in request.url else None)
         yield opened
         opened.screenshot(path=PICTURES / "formgrader.png", full_page=True)
