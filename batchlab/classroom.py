@@ -16,11 +16,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batchlab import authoring, course, source, submission
-from batchlab.judgement import Paper, hidden_tests
+from batchlab import course, source, submission
 from batchlab.submission import Part
+
+if TYPE_CHECKING:
+    from batchlab.judgement import Paper
 
 SETTINGS = "class.json"
 LEARNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -92,12 +94,16 @@ class Classroom:
         """Return the text of the course file of these labs."""
         return course.render({lab: self.source(lab).info() for lab in self.labs})
 
-    def paper(self, lab: str, learner: str = "") -> Paper:
+    def paper(self, lab: str, learner: str = "") -> "Paper":
         """Return a lab as it is handed out to a learner, with the instructor's hidden tests.
 
         Raises:
             ClassroomError: no such lab, or a hidden test of a question that it does not have.
         """
+        # nbgrader and pandas take seconds to import; most commands on a course folder need neither.
+        from batchlab import authoring
+        from batchlab.judgement import Paper
+
         cells = submission.read(authoring.render(authoring.build_lab(self.source(lab))).encode())
         hidden = self.hidden_tests(lab, {part.question for part in cells if part.kind == "test"})
         return Paper(lab, tuple(cells), self.course_text(), hidden).of(learner)
@@ -112,6 +118,8 @@ class Classroom:
         if not path.is_file():
             return {}
         import jupytext
+
+        from batchlab.judgement import hidden_tests
 
         cells = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
         parts = [Part("test", str(c.metadata.get("gid", "")), "", True, c.source) for c in cells if "gid" in c.metadata]

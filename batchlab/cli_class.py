@@ -26,6 +26,7 @@ def about() -> None:
       batchlab class release course/handouts --learners room.txt --zip
       batchlab class collect downloads/
       batchlab class grade
+      batchlab class formgrader
       batchlab class feedback
       batchlab class export grades.csv
     """
@@ -137,6 +138,27 @@ def grade(
 
 
 @class_.command()
+def formgrader(
+    course: Room = HERE,
+    browser: Annotated[bool, typer.Option(help="Open the browser; without it only the address is printed.")] = True,
+) -> None:
+    """Open nbgrader's formgrader: points for free text, and for what the grader leaves to you.
+
+    It listens on 127.0.0.1 only, behind a token, and runs no notebook.
+    Points and comments are saved as you type them. Ctrl-C ends it.
+    """
+    from batchlab import classroom, jupyter_session
+    from batchlab import formgrader as by_hand
+
+    def announce(session: jupyter_session.Session) -> None:
+        typer.echo(f"The formgrader is open on {room.root}. Ctrl-C here ends it.")
+        typer.echo(f"  {session.page(by_hand.FIRST_PAGE)}")
+
+    room = classroom.open_(course)
+    raise typer.Exit(by_hand.run(room, browser=browser, on_ready=announce))
+
+
+@class_.command()
 def feedback(course: Room = HERE) -> None:
     """Write one page of HTML for each learner into the course folder's feedback/."""
     from batchlab import classroom, gradebook, marking
@@ -159,9 +181,8 @@ def export(
     every = gradebook.grades(room)
     classroom.write(target.expanduser().resolve(), gradebook.table(every))
     waiting = sum(one.points is None for one in every)
-    typer.echo(
-        f"{target}: {len(every)} grades, {waiting} {gradebook.BY_HAND} (formgrader: jupyter lab in {room.root})."
-    )
+    how = f" Give the points: batchlab class formgrader --course {course}." if waiting else ""
+    typer.echo(f"{target}: {len(every)} grades, {waiting} {gradebook.BY_HAND}.{how}")
 
 
 @class_.command()

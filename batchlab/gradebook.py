@@ -90,16 +90,20 @@ def grades(room: Classroom) -> list[Grade]:
                     comments = {comment.name: comment.comment or "" for comment in notebook.comments}
                     for grade in notebook.grades:
                         points = grade.manual_score if grade.manual_score is not None else grade.auto_score
-                        state = "by hand" if grade.manual_score is not None else "graded"
+                        if points is not None:
+                            points += grade.extra_credit or 0.0
+                        state = "graded" if grade.manual_score is None and not grade.extra_credit else "by hand"
+                        question = grade.name.removesuffix("_check")
                         found.append(
                             Grade(
                                 submission.student_id,
                                 assignment.name,
-                                grade.name.removesuffix("_check"),
+                                question,
                                 points,
                                 float(grade.max_score),
                                 BY_HAND if points is None else state,
-                                comments.get(grade.name, ""),
+                                # A comment belongs to the answer, the points of code belong to its check.
+                                comments.get(question, ""),
                             )
                         )
     return sorted(found, key=lambda one: (one.learner, one.lab, one.question))

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from batchlab import room, workspace
-from batchlab.jupyterlab import die_with_parent
+from batchlab.jupyter_session import die_with_parent
 from batchlab.launch import StartError, pick_ports
 from batchlab.room import Room, RoomError
 

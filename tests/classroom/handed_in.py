@@ -7,6 +7,7 @@ from typing import Any
 from sample_lab import NAME, SOURCE
 
 from batchlab import authoring
+from batchlab.classroom import Classroom
 
 RIGHT = {
     "per_item": "per_item_ms = 160 / 32",
@@ -227,4 +228,31 @@ def hostile(course: str, port: int) -> list[HandedIn]:
     ]
 
 
-__all__ = ["ALL", "BAD", "GOOD", "NAME", "RIGHT", "HandedIn", "hostile", "notebook"]
+def verdicts(**points: float) -> dict[str, Any]:
+    """Return the verdicts of a submission, right where no points are given, with markup in their words."""
+    found = {}
+    for question, maximum in ALL.items():
+        earned = points.get(question, maximum)
+        told = {"question": question, "points": earned, "maximum": maximum, "note": "", "hint": "<b>hint</b>"}
+        found[question] = {**told, "state": "right" if earned else "wrong", "because": "<script>alert(1)</script>"}
+    return found
+
+
+def result(room: Classroom, **points: float) -> dict[str, Any]:
+    """Return what the grader finds in a submission whose first cell holds what must not act in a browser."""
+    cells = [
+        {
+            "kind": part.kind,
+            "gid": part.gid,
+            "code": part.code,
+            "source": part.source,
+            "output": "<script>",
+            "error": "",
+        }
+        for part in room.paper(NAME).cells
+    ]
+    cells[0]["source"] = "<img src=x onerror=alert(1)> [x](javascript:alert(1))"
+    return {"verdicts": verdicts(**points), "cells": cells, "remarks": [], "ended": "", "points": 0, "by_hand": []}
+
+
+__all__ = ["ALL", "BAD", "GOOD", "NAME", "RIGHT", "HandedIn", "hostile", "notebook", "result"]

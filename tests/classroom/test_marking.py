@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from handed_in import ALL, NAME, RIGHT, notebook
+from handed_in import ALL, NAME, RIGHT, notebook, result
 from nbgrader.api import Gradebook
 
 from batchlab import feedback, gradebook, marking
@@ -81,31 +81,6 @@ def test_results_survive_a_kill(room: Classroom, small: Limits) -> None:
     assert (marked.fresh, marked.results["b", NAME]["points"]) == (1, 3.5)
 
 
-def verdicts(**points: float) -> dict[str, Any]:
-    found = {}
-    for question, maximum in ALL.items():
-        earned = points.get(question, maximum)
-        told = {"question": question, "points": earned, "maximum": maximum, "note": "", "hint": "<b>hint</b>"}
-        found[question] = {**told, "state": "right" if earned else "wrong", "because": "<script>alert(1)</script>"}
-    return found
-
-
-def result(room: Classroom, **points: float) -> dict[str, Any]:
-    cells = [
-        {
-            "kind": part.kind,
-            "gid": part.gid,
-            "code": part.code,
-            "source": part.source,
-            "output": "<script>",
-            "error": "",
-        }
-        for part in room.paper(NAME).cells
-    ]
-    cells[0]["source"] = "<img src=x onerror=alert(1)> [x](javascript:alert(1))"
-    return {"verdicts": verdicts(**points), "cells": cells, "remarks": [], "ended": "", "points": 0, "by_hand": []}
-
-
 def test_points_by_hand_stay_and_the_table_says_what_waits(room: Classroom) -> None:
     gradebook.release(room, NAME)
     pair = ("ada", NAME)
@@ -130,6 +105,20 @@ def test_points_by_hand_stay_and_the_table_says_what_waits(room: Classroom) -> N
     grades = {one.question: one for one in gradebook.grades(room) if one.learner == "ada"}
     assert {name: one.points for name, one in grades.items()} == {**ALL, "essay": 2.0}
     assert grades["essay"].comment == "Well <i>said</i>."
+
+
+def test_extra_credit_and_a_comment_below_code_reach_the_learner(room: Classroom) -> None:
+    gradebook.release(room, NAME)
+    gradebook.enter(room, {("ada", NAME): result(room)})
+    with Gradebook(f"sqlite:///{room.root / 'gradebook.db'}") as book:
+        book.find_grade("rate_check", NAME, NAME, "ada").extra_credit = 0.5
+        book.find_grade("essay", NAME, NAME, "ada").extra_credit = 1.0
+        book.find_comment("rate", NAME, NAME, "ada").manual_comment = "Neat."
+        book.db.commit()
+    grades = {one.question: one for one in gradebook.grades(room)}
+    assert (grades["rate"].points, grades["rate"].state, grades["rate"].comment) == (2.5, "by hand", "Neat.")
+    assert grades["essay"].points is None  # extra credit alone is no grade
+    assert grades["per_item"].state == "graded"
 
 
 def test_doubts_go_to_a_person(room: Classroom) -> None:
