@@ -41,6 +41,7 @@ import pandas as pd
 from batchlab import plots, server, vision
 from batchlab.gpu import gpus
 from batchlab.grading import Lab
+from batchlab.own_numbers import CurveNumbers
 from batchlab.profiles import load_profiles
 from batchlab.sweep import from_profile, static_sweep
 
@@ -349,32 +350,39 @@ check.function(
 )
 
 # %% [markdown]
-# Try the line on an A100 that runs ResNet-50 compiled, in FP16.
-# Two of its published latencies, at 1 and at 128, and the question is the one in between.
-#
-# **Predict.** How many ms for a batch of 32?
-# Use your function.
+# Try the line on a card that you have not measured; it runs ResNet-50 compiled.
+# Two of its published latencies, at 1 and at 128, and the question is one in between.
+# In a course your id stands here and chooses card and batch; else leave it empty.
 
 # %%
-a100 = load_profiles()["rn50-fp16-a100"]
-print(f"batch 1: {a100.latency_ms(1):.2f} ms, batch 128: {a100.latency_ms(128):.2f} ms")
+LEARNER = ""
+card_name, asked_batch = CurveNumbers.of(LEARNER).asked
+card = load_profiles()[card_name]
+print(f"{card.gpu}, {card.precision}: batch 1 {card.latency_ms(1):.2f} ms, batch 128 {card.latency_ms(128):.2f} ms")
+print(f"asked: a batch of {asked_batch}")
+
+# %% [markdown]
+# **Predict.** How many ms does the batch take that is asked for?
+# Use your function.
 
 # %% gid="interpolate" kind="answer"
-predicted_a100_ms = ...  # batch of 32
+predicted_card_ms = ...  # of `asked_batch` images
 ### BEGIN SOLUTION
-fixed_ms, per_item_ms = fixed_and_per_item(1, a100.latency_ms(1), 128, a100.latency_ms(128))
-predicted_a100_ms = fixed_ms + 32 * per_item_ms
+fixed_ms, per_item_ms = fixed_and_per_item(1, card.latency_ms(1), 128, card.latency_ms(128))
+predicted_card_ms = fixed_ms + asked_batch * per_item_ms
 ### END SOLUTION
 
 # %% gid="interpolate_check" kind="test" points=2
-check.prediction("interpolate", predicted_a100_ms, measured=a100.latency_ms(32), within=0.05)
+published_name, published_batch = CurveNumbers.of(LEARNER).asked
+published_ms = load_profiles()[published_name].latency_ms(published_batch)
+check.prediction("interpolate", predicted_card_ms, measured=published_ms, within=0.05)
 
 # %% [markdown]
 # Within five percent, from two points.
 # The published number lay in the profile all along; you did not need it.
 
 # %% tags=["nbval-ignore-output"]
-ax = plots.fixed_and_per_item(a100)
+ax = plots.fixed_and_per_item(card)
 
 # %% [markdown]
 # Where the yellow part is large, a batch pays.

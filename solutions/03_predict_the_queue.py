@@ -44,12 +44,21 @@ from batchlab.calibrate import calibrate
 from batchlab.grading import Lab
 from batchlab.load import closed_loop, open_loop
 from batchlab.measure import pace
+from batchlab.own_numbers import QueueNumbers
 from batchlab.service import Overheads
 
 MODEL = "resnet50_t4_eager"
 T4 = profiles.load_profiles()["rn50-amp-t4-eager"]
 check = Lab("03_predict_the_queue")
 plots.use_style()
+
+# %% [markdown]
+# In a course your id stands here, and two questions then ask for numbers of your own.
+# Else leave it empty.
+
+# %%
+LEARNER = ""
+mine = QueueNumbers.of(LEARNER)
 
 # %% tags=["nbval-ignore-output"]
 triton = server.start([MODEL])
@@ -411,21 +420,32 @@ print("Four times the rate, more than twice the mean batch; twin and server agre
 #
 # ## Lock your prediction
 #
-# The next run sends 500 images/s in bursts of burstiness 3, with max batch 32 and no wait.
-#
+# The next run is an exam, with bursts, max batch 32 and no wait.
+# Its device, its rate and its burstiness are yours.
+# What the calibration found around the batches holds for every emulated device.
+
+# %% gid="exam" kind="readonly"
+profile, rate_rps = mine.exam
+device = profiles.load_profiles()[profile]
+exam = arrivals.gamma(rate_rps, 6, burstiness=mine.exam_burstiness, seed=mine.exam_seed)
+exam_twin = twin.model(device, name=MODEL, max_batch_size=32, overheads=calibration.overheads)
+print(f"{device.model} on a {device.gpu}: {rate_rps} requests/s, burstiness {mine.exam_burstiness}")
+
+# %% [markdown]
 # **Your turn.** Which *median* latency will the real server show, in ms?
-# Ask the twin `batching` on the schedule `exam`, then write the number down: the server will judge it.
+# Ask `exam_twin` on the schedule `exam`, then write the number down: the server will judge it.
 
 # %% gid="locked" kind="answer"
-exam = arrivals.gamma(500, 6, burstiness=3, seed=21)
 locked_p50_ms = ...
 ### BEGIN SOLUTION
-locked_p50_ms = simulate.simulate(batching, exam, warmup_s=0.5).percentile_ms(50).value
+locked_p50_ms = simulate.simulate(exam_twin, exam, warmup_s=0.5).percentile_ms(50).value
 ### END SOLUTION
 
 # %% tags=["nbval-ignore-output"]
+knobs = {"max_batch_size": 32, "max_queue_delay_microseconds": 0}
+triton.load(MODEL, changes.apply(profiles.emulated_config(device, name=MODEL), knobs))
 judge = open_loop(triton, MODEL, exam, warmup_s=0.5)
-predicted = simulate.simulate(batching, exam, warmup_s=0.5)
+predicted = simulate.simulate(exam_twin, exam, warmup_s=0.5)
 pd.DataFrame({"twin": dict(predicted.describe()), "server": dict(judge.describe())}).loc[
     ["p50_ms", "p99_ms", "throughput_rps", "mean_batch"]
 ].astype(float).round(1)
@@ -592,30 +612,36 @@ check.choice(
 # Sliders on the twin: no server needed, every move is 20,000 simulated requests.
 
 # %% tags=["nbval-ignore-output"]
-free = explorer.explore(profile="bertbase128-fp16-t4", slo_ms=100, burstiness=8.0, max_batch=32, rate_rps=300)
+BERT = {"profile": "bertbase128-fp16-t4", "max_batch": 32}
+free = explorer.explore(slo_ms=mine.slo_ms, burstiness=mine.burstiness, rate_rps=300, **BERT)
 free
 
 # %% tags=["nbval-ignore-output"]
 Image(free.png)
 
 # %% [markdown]
-# **Your turn.** BERT on a T4, burstiness 8, max batch 32, max wait 0.
-# Find the highest rate that keeps the P99 within 100 ms; being within a tenth of it is enough.
+# **Your turn.** BERT on a T4, max batch 32, max wait 0; burstiness and limit stand below.
+# Find the highest rate that keeps the P99 within the limit; being within a tenth of it is enough.
+
+# %%
+print(f"burstiness {mine.burstiness:g}, P99 within {mine.slo_ms} ms")
 
 # %% gid="highest_rate" kind="answer"
 highest_rate_rps = ...
 ### BEGIN SOLUTION
-highest_rate_rps = max(rate for rate in range(300, 1000, 20) if free.set(rate_rps=rate).percentile_ms(99).value <= 100)
+kept = [rate for rate in range(300, 1000, 20) if free.set(rate_rps=rate).percentile_ms(99).value <= mine.slo_ms]
+highest_rate_rps = max(kept)
 ### END SOLUTION
 
 
 # %% gid="highest_rate_check" kind="test" points=2
 def try_rate(rate_rps):
-    judge = explorer.explore(profile="bertbase128-fp16-t4", slo_ms=100, burstiness=8.0, max_batch=32)
+    asked = QueueNumbers.of(LEARNER)
+    judge = explorer.explore("bertbase128-fp16-t4", asked.slo_ms, burstiness=asked.burstiness, max_batch=32)
     at, above = (judge.set(rate_rps=round(rate)).percentile_ms(99).value for rate in (rate_rps, 1.1 * rate_rps))
-    if at > 100:
+    if at > asked.slo_ms:
         return f"P99 {at:.0f} ms at {rate_rps:.0f}/s: too much. Set burstiness, batch and wait as asked."
-    return above > 100 or f"P99 {above:.0f} ms at a tenth more: there is room."
+    return above > asked.slo_ms or f"P99 {above:.0f} ms at a tenth more: there is room."
 
 
 check.that("highest_rate", highest_rate_rps, test=try_rate)

@@ -44,6 +44,7 @@ from batchlab import arrivals, capacity, cost, frontier, plots, profiles, publis
 from batchlab.day import Day
 from batchlab.grading import Lab
 from batchlab.memo import Memo
+from batchlab.own_numbers import CapacityNumbers
 from batchlab.scaling import WAYS, Case
 from batchlab.sensitivity import around, tornado
 from batchlab.slo import Slo
@@ -52,6 +53,14 @@ from batchlab.spot import Spot
 PROFILES = profiles.load_profiles()
 check = Lab("09_price_the_capacity")
 plots.use_style()
+
+# %% [markdown]
+# In a course your id stands here, and some questions then ask for numbers of your own.
+# Else leave it empty.
+
+# %%
+LEARNER = ""
+mine = CapacityNumbers.of(LEARNER)
 
 # %% [markdown]
 # ## A story, checked
@@ -329,11 +338,11 @@ check.prediction("predict_tight", predicted_factor, measured=dearer, within=0.25
 #
 # ## A day
 #
-# A billion requests a day, with a quarter of noon's rate at midnight.
+# A billion requests a day, and at midnight only a share of noon's rate.
 
 # %%
-DAY = Day.of_requests(1e9, trough_share=0.25)
-print(f"{DAY.trough_rps:,.0f}/s at midnight, {DAY.peak_rps:,.0f}/s at noon")
+DAY = Day.of_requests(1e9, trough_share=mine.trough_share)
+print(f"{DAY.trough_rps:,.0f}/s at midnight, which is {mine.trough_share:.0%} of noon's {DAY.peak_rps:,.0f}/s")
 
 # %% [markdown]
 # **Your turn.** How many replicas does a rate need?
@@ -360,29 +369,34 @@ check.function(
 )
 
 # %% [markdown]
-# **Your turn.** A fleet is sized for noon, with a headroom of 0.2, and runs all day.
+# **Your turn.** A fleet is sized for noon, with the headroom below, and runs all day.
 # Which share of what it could carry is asked of it, over the day?
 # Leave spare replicas and rounding aside; the rate between midnight and noon is a cosine.
+
+# %%
+print(f"headroom {mine.headroom:g}; midnight over noon {mine.trough_share:g}")
 
 # %% gid="in_use" kind="answer"
 share_in_use = ...
 ### BEGIN SOLUTION
-share_in_use = (1 + 0.25) / 2 * (1 - 0.2)
+share_in_use = (1 + mine.trough_share) / 2 * (1 - mine.headroom)
 ### END SOLUTION
 
 # %% gid="in_use_check" kind="test" points=1
+asked = CapacityNumbers.of(LEARNER)
+mean_over_peak, at_noon = (1 + asked.trough_share) / 2, 1 - asked.headroom
 check.number(
     "in_use",
     share_in_use,
-    expected=0.5,
+    expected=mean_over_peak * at_noon,
     rel=0.02,
     unit="share",
-    hints={0.625: "That is the mean over the peak. And the headroom?", 0.8: "At noon, yes. And at night?"},
+    hints={mean_over_peak: "That is the mean over the peak. And the headroom?", at_noon: "At noon, yes. And at night?"},
     hint="The mean of a cosine lies half way between its lowest and its highest value.",
 )
 
 # %% [markdown]
-# Half of the bill is paid for nothing, so let the fleet follow the day.
+# The rest of the bill is paid for nothing, so let the fleet follow the day.
 # *Hourly* changes its size every hour, and knows the hour to come.
 #
 # **Predict.** Which share of the static fleet's bill does it save?
@@ -390,11 +404,11 @@ check.number(
 # %% gid="predict_hourly" kind="answer"
 predicted_saving = ...
 ### BEGIN SOLUTION
-predicted_saving = 0.34
+predicted_saving = 0.9 * (1 - mine.trough_share) / 2
 ### END SOLUTION
 
 # %% tags=["nbval-ignore-output"]
-case = Case.of(curves[1], DAY, T4, headroom=0.2, spare=1, spot=Spot(discount=0.6))
+case = Case.of(curves[1], DAY, T4, headroom=mine.headroom, spare=1, spot=Spot(discount=0.6))
 static, hourly, spot = bills = [way(case) for way in WAYS.values()]
 pd.DataFrame([bill.describe() for bill in bills]).drop(columns="assumption").round(4)
 
@@ -544,7 +558,7 @@ ax = plots.cost_front(priced)
 # ## Two configurations
 #
 # Back to the story's end.
-# Four in ten requests come from people, who are promised a P99 of 20 ms; the others are jobs, for which 500 ms will do.
+# Some requests come from people, who are promised a P99 of 20 ms; the others are jobs, for which 500 ms will do.
 # Both run on T4s, apart.
 
 # %% tags=["nbval-ignore-output"]
@@ -553,30 +567,34 @@ jobs = frontier.option(curve_of("bertbase128-fp16-t4", 32, Slo(p99_ms=500)), T4,
 frontier.table([people, jobs])[["option", "rate_rps", "tail_ms", "usd_per_1000"]].round(5)
 
 # %% [markdown]
-# **Your turn.** What do 1000 answers cost on average, if 40 % of them are for people?
+# **Your turn.** What do 1000 answers cost on average, with people's share as below?
 # Use `people.usd_per_1000` and `jobs.usd_per_1000`.
+
+# %%
+print(f"{mine.people_share:.0%} of the requests come from people")
 
 # %% gid="blended" kind="answer"
 blended_usd = ...
 ### BEGIN SOLUTION
-blended_usd = 0.4 * people.usd_per_1000 + 0.6 * jobs.usd_per_1000
+blended_usd = mine.people_share * people.usd_per_1000 + (1 - mine.people_share) * jobs.usd_per_1000
 ### END SOLUTION
 
 # %% gid="blended_check" kind="test" points=1
+share = CapacityNumbers.of(LEARNER).people_share
 check.number(
     "blended",
     blended_usd,
-    expected=frontier.blend([(people, 0.4), (jobs, 0.6)]),
+    expected=frontier.blend([(people, share), (jobs, 1 - share)]),
     rel=0.005,
     hints={
-        0.6 * people.usd_per_1000 + 0.4 * jobs.usd_per_1000: "Those are the shares the other way round.",
-        (people.usd_per_1000 + jobs.usd_per_1000) / 2: "Not half and half: 40 % are for people.",
+        frontier.blend([(jobs, share), (people, 1 - share)]): "Those are the shares the other way round.",
+        frontier.blend([(people, 0.5), (jobs, 0.5)]): f"Not half and half: {share:.0%} are for people.",
     },
     hint="Each answer costs what its own configuration costs.",
 )
 
 # %% tags=["nbval-ignore-output"]
-mixed = frontier.blend([(people, 0.4), (jobs, 0.6)])
+mixed = frontier.blend([(people, mine.people_share), (jobs, 1 - mine.people_share)])
 print(f"{mixed / people.usd_per_1000 - 1:+.0%} against the strict promise for all, with the people's promise unchanged")
 
 # %% [markdown]
@@ -590,7 +608,7 @@ print(f"{mixed / people.usd_per_1000 - 1:+.0%} against the strict promise for al
 # %% tags=["nbval-ignore-output"]
 chosen = frontier.front(priced)[0]
 curve, price = shop[chosen.name]
-final = Case.of(curve, DAY, price, headroom=0.2, spare=1, spot=Spot(discount=0.6))
+final = Case.of(curve, DAY, price, headroom=mine.headroom, spare=1, spot=Spot(discount=0.6))
 swings = tuple(tornado(final, around(final, 0.3)))
 memo = Memo("Sorting a billion messages a day", curve, chosen, tuple(priced), final, swings=swings)
 Markdown(memo.text())
