@@ -52,6 +52,17 @@ def test_the_page_says_what_the_table_holds(points: pd.DataFrame, number: str) -
     assert f"{heading} | Triton's second run against its first, all points" in page
 
 
+def test_the_page_says_where_the_tails_are_right(points: pd.DataFrame) -> None:
+    page = " ".join((DOCS / "simulate.md").read_text(encoding="utf-8").split())
+    emulated = points[points["curve"] != "text"]
+    nothing_ahead = (emulated["priority_levels"] > 0) | (emulated["queue_limit"] > 0)
+    ahead, other = (f"{within(emulated[which], 'P99')} %" for which in (~nothing_ahead, nothing_ahead))
+    assert (
+        f"Of the emulated points {(~nothing_ahead).sum()} form ahead, and {ahead} of their P99s are right; "
+        f"{nothing_ahead.sum()} do not, and {other} are."
+    ) in page
+
+
 def test_a_point_s_numbers_are_the_medians_of_its_runs(points: pd.DataFrame) -> None:
     for number, (unit, _) in BOUNDS.items():
         stem = number.lower().replace(" ", "_")
