@@ -8,8 +8,8 @@ from batchlab import authoring, classroom, judgement, patients
 from batchlab.walls import Limits
 
 START, TAIL, PROTECT = "00_start_here", "02_measure_the_tail", "08_protect_the_critical_model"
-# At a tenth of the pace these P99s stand on few requests: 3.6 was measured once, against the solution's guess of 8, which
-# is right at full length.
+# At a tenth of the pace these P99s stand on few requests: 3.6 was measured once. The solution's guess of 8 is right at
+# full length.
 CHANCE = {"predict_factor"}
 
 
