@@ -10,6 +10,7 @@ import io
 import json
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -129,10 +130,19 @@ def lend_compiled(package: Path, cache: Path) -> None:
         shutil.copy(compiled, place)
 
 
+def gone(channel: socket.socket) -> bool:
+    """Return whether the other side has ended: killed, maybe, before bubblewrap could ask to die with it."""
+    look = select.poll()
+    look.register(channel, select.POLLRDHUP)
+    return bool(look.poll(0))
+
+
 def main() -> None:
     """Serve the channel until the other side closes it."""
     channel, limits = socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2])
     channel.set_inheritable(False)
+    if gone(channel):
+        return
     take_limits(limits)
     sys.argv[1:] = []
     with contextlib.suppress(OSError, KeyError):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ def traces(running: Server) -> tuple[list[int], str, int]:
     return [running.pid, process.supervisor], process.prefix, process.ports[0]
 
 
+def wait_until_stopped(pid: int) -> None:
+    """Wait for each thread of a process that was sent SIGSTOP: one on another core may answer a last request."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+        if set(states) == {"T"}:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"The threads of {pid} did not stop: {states}")
+
+
 def test_a_server_too_busy_to_answer_runs_all_the_same(repository: Path) -> None:
     # While models load on few cores, Triton may not answer for seconds: no reason to call it dead.
     with server.start(["null"], repository=repository, reuse=False) as busy:
@@ -43,6 +55,7 @@ def test_a_server_too_busy_to_answer_runs_all_the_same(repository: Path) -> None
         assert busy.pid is not None
         os.kill(busy.pid, signal.SIGSTOP)
         try:
+            wait_until_stopped(busy.pid)
             assert not busy.alive
             assert busy.running
         finally:

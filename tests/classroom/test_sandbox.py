@@ -1,6 +1,7 @@
 """The sandbox itself: what is inside, what is not, and that every limit ends what goes beyond it."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batchlab import cgroup, exchange, sandbox, walls, workspace
+from batchlab import cgroup, exchange, inmate, sandbox, walls, workspace
 from batchlab.exchange import ExchangeError
 from batchlab.sandbox import Sandbox
 from batchlab.walls import Limits, SandboxError
@@ -180,3 +181,12 @@ def test_it_holds_as_an_ordinary_user_too(small: Limits, monkeypatch: pytest.Mon
     found = asked(small, INVENTORY, files={"/given/file": b"content"})
     assert (found["capabilities"], found["interfaces"], found["project"]) == (0, ["lo"], PROJECT_INSIDE)
     assert found["new namespace"] != 0
+
+
+def test_who_lost_the_grader_ends_before_it_imports_anything() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.send(b"a request that came before the grader was killed")
+        assert not inmate.gone(theirs)
+        ours.close()
+        assert inmate.gone(theirs)
