@@ -55,7 +55,7 @@ class Pages:
         figure.set_layout_engine("none")
         for artist in moving:
             artist.set_animated(True)
-        self._ground: Any = None
+        self._ground = self._without_parts()
         self._drawn: dict[Hashable, Any] = {}
 
     def png(self, looks: Sequence[Hashable] = ()) -> bytes:
@@ -64,21 +64,19 @@ class Pages:
         Args:
             looks: one for each part: limits, colours or words; the part is drawn once for each.
         """
-        renderer, every = self.canvas.get_renderer(), list(enumerate(zip(self._parts, looks, strict=True)))
-        if self._ground is None:
-            self._ground = self._without_parts()
+        renderer, keys = self.canvas.get_renderer(), list(enumerate(looks))
         if len(self._drawn) > MOST_DRAWN:
             self._drawn.clear()
-        for number, (part, look) in every:
-            if (number, look) not in self._drawn:
+        for part, key in zip(self._parts, keys, strict=True):
+            if key not in self._drawn:
                 self.canvas.restore_region(self._ground)
                 part.draw(renderer)
                 covered = part.get_tightbbox(renderer)
                 assert covered is not None  # only what is invisible covers nothing
-                self._drawn[number, look] = self.canvas.copy_from_bbox(covered.padded(PADDING_PX))
+                self._drawn[key] = self.canvas.copy_from_bbox(covered.padded(PADDING_PX))
         self.canvas.restore_region(self._ground)
-        for number, (_, look) in every:
-            self.canvas.restore_region(self._drawn[number, look])
+        for key in keys:
+            self.canvas.restore_region(self._drawn[key])
         for artist in self._moving:
             artist.draw(renderer)
         page = io.BytesIO()
