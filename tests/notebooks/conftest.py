@@ -23,7 +23,7 @@ def learner_not_grader(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_core_of_its_own(request: pytest.FixtureRequest, worker_id: str) -> Iterator[None]:
     """Hold a notebook that shares the machine with others on one core, with its server and its threads.
 
-    Two that each take all cores wait for each other's threads, and both take three times as long.
+    Two that each take all cores wait for each other's threads, and both take longer.
     """
     allowed = sorted(os.sched_getaffinity(0))
     shared = worker_id != "master" and request.node.get_closest_marker("alone") is None
