@@ -19,7 +19,6 @@ from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, 
 from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run, pace
 from batchlab.rungs import missed, read
-from batchlab.schedule import Arrivals
 from batchlab.service import Calibration
 from batchlab.statistics import Snapshot
 
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
 WARMUP_S = 0.3
 WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
-CLUMP, CLUMP_CYCLES, LEAST_APART_MS = 12, 16, 50.0
-LOOKS, LOOKS_S = 300, (6.0, 12.0)
-"""So many chances to miss a free instance are wanted, in a run of at least and at most so long: misses are rare."""
+MISS_LOAD, LOOKS, LOOKS_S, FEWEST_LOOKS = 0.6, 600, (6.0, 10.0), 20
+"""Misses are rare: so many requests are wanted, in a run of at least and at most so long; from too few none is told."""
 TRAFFIC_LOADS, TRAFFIC_S, LEAST_REQUESTS, SEED = (0.25, 0.6), 3.0, 20, 7
 POLL_S = 0.04
 LEAST_RUNG_S = 0.25
@@ -124,19 +122,19 @@ def in_traffic(server: "Server", model: str, largest: int, found: Calibration, i
 def missed_wake(server: "Server", config: ModelConfig, found: Calibration, inputs: Any = None) -> float:
     """Return how often the batcher misses that an instance became free, counted in one short run.
 
-    Single requests in clumps of `CLUMP`, far apart, with a limit on the queue, so that Triton forms nothing ahead: a
-    miss then costs the next request the wait for another clump, which cannot be overlooked.
+    Single requests in Poisson traffic, with a limit on the queue, so that Triton forms nothing ahead: a miss then costs
+    the next request the wait for another. The race depends on what the other cores do at that moment, so it is
+    counted in traffic like that of the day: in clumps of requests far apart it is lost a third as often.
     """
     policy = QueuePolicy(max_queue_size=NO_REAL_LIMIT)
     single = probed(config, 1).replace(dynamic_batching=DynamicBatching(default_queue_policy=policy))
     overheads = found.overheads
     cycle_ms = float(found.service.latency_ms(1)) + overheads.dispatch_ms + overheads.dispatch_item_ms
-    apart_s = max(CLUMP_CYCLES * cycle_ms, LEAST_APART_MS) / 1e3
-    seconds = float(np.clip(LOOKS / (CLUMP - 1) * apart_s, *LOOKS_S))
-    times = np.repeat(np.arange(0.1, seconds, apart_s), CLUMP)
+    rate_rps = MISS_LOAD / cycle_ms * 1e3
+    seconds = float(np.clip(LOOKS / rate_rps, *LOOKS_S))
     server.load(config.name, single)
-    seen = open_loop(server, config.name, Arrivals(times, seconds + 0.1, "clumps"), inputs=inputs, progress=False)
-    return missed(seen, cycle_ms) if len(seen.latencies_ms) > CLUMP else 0.0
+    seen = open_loop(server, config.name, poisson(rate_rps, seconds, SEED), inputs=inputs, progress=False)
+    return missed(seen, cycle_ms) if len(seen.latencies_ms) > FEWEST_LOOKS else 0.0
 
 
 def probed(config: ModelConfig, max_batch_size: int) -> ModelConfig:

@@ -16,7 +16,7 @@ WIDE = 0.3
 DRIFT = 0.15
 FEWEST_GLIMPSES = 5
 FEWEST_BATCHES = 12
-LATE_CYCLES = 1.6
+LATE_CYCLES = 1.4
 NOT_YET_MS = 2.0
 """A request sent that shortly before an end may not have been in the queue yet."""
 
@@ -155,8 +155,11 @@ def variation(spread: list[tuple[int, int, float]]) -> float:
 def missed(run: Run, cycle_ms: float) -> float:
     """Return how often work waited at the end of a batch of one, and was not taken up at once.
 
+    A miss ends with the next request. Where that comes soon, the wait is overlooked; as many are added as Poisson
+    traffic hides so.
+
     Args:
-        run: requests that one instance answers one by one, with nothing formed ahead.
+        run: Poisson traffic that one instance answers one by one, with nothing formed ahead.
         cycle_ms: the time from one end to the next where work is taken up at once.
     """
     rows = run.answered
@@ -165,7 +168,9 @@ def missed(run: Run, cycle_ms: float) -> float:
     # At the k-th end more than k requests had been sent: at least one was waiting.
     waiting = np.searchsorted(sent, done[:-1] - NOT_YET_MS / 1e3) > np.arange(1, len(done))
     late = np.diff(done) * 1e3 > LATE_CYCLES * cycle_ms
-    return float((late & waiting).sum() / max(waiting.sum(), 1))
+    seen = (late & waiting).sum() / max(waiting.sum(), 1)
+    rate_per_ms = (len(sent) - 1) / (sent[-1] - sent[0]) / 1e3
+    return float(min(seen * np.exp(rate_per_ms * (LATE_CYCLES - 1) * cycle_ms), 1.0))
 
 
 def doubts(

@@ -75,14 +75,20 @@ class Twin:
         return dataclasses.replace(self, config=changes.apply(self.config, wanted))
 
     def capacity_rps(self, batch_size: int = 1) -> float:
-        """Return the highest rate of requests of this size that it can carry: its best batch, back to back."""
+        """Return the highest rate of requests of this size that it can carry: its best batch, back to back.
+
+        A batcher that misses the end of its only instance waits for the next request, 1/rate in Poisson traffic: as
+        often as that happens, a batch carries one request less.
+        """
         sizes = np.arange(batch_size, self.max_batch + 1)
         busy_ms = self.service.latency_ms(sizes)
         around_ms = self.overheads.dispatch_ms + self.overheads.dispatch_item_ms * sizes
         loop_ms = (busy_ms + around_ms) / self.instances
         # Instances of one device hide their overheads behind each other, never the device's own time.
         per_batch_ms = np.maximum(busy_ms, loop_ms) if self.shared else loop_ms
-        return float((sizes / per_batch_ms).max() * MS_PER_S / batch_size)
+        alone = self.instances == 1 and not prefetches(self.config.dynamic_batching)
+        lost = batch_size * self.overheads.missed_wake if alone else 0.0
+        return float(((sizes - lost) / per_batch_ms).max() * MS_PER_S / batch_size)
 
 
 def model(

@@ -78,8 +78,10 @@ def play(w: World) -> None:
         elif what == END:
             end(w, at, i, t)
             look = me.batching and (me.batcher == ASLEEP or slot(w, at))
-            if look and me.batcher == WANTS_SLOT and not me.prefetch and me.missed_wake > 0:
-                look = np.random.random() >= me.missed_wake
+            if look and misses(w, at):
+                look = False
+                if me.batcher == ASLEEP:
+                    want_slot(w, at, t)
         elif me.batcher == WANTS_SLOT:
             sweep_expired(me, w.levels, w.queues, requests, at, t)
             look = me.queued > 0
@@ -100,6 +102,34 @@ def slot(w: World, m: int) -> bool:
 
 
 @inlined
+def misses(w: World, m: int) -> bool:
+    """Return whether the batcher, told that an instance ended, looks before that instance counts as free."""
+    me = w.models[m]
+    if me.prefetch or me.missed_wake == 0 or me.queued == 0:
+        return False
+    # With another instance free there is a slot, whatever becomes of this one.
+    needed = me.free - me.staged == me.ahead + 1
+    return needed and np.random.random() < me.missed_wake
+
+
+@inlined
+def want_slot(w: World, m: int, t: int) -> None:
+    """Let the batcher sleep until a request comes while there is a slot, or its nap is over."""
+    me = w.models[m]
+    renew(w, m)
+    me.batcher, me.wake_ns = WANTS_SLOT, t + NAP_NS
+
+
+@inlined
+def renew(w: World, m: int) -> None:
+    """Begin a new batch where the current one takes no more."""
+    me = w.models[m]
+    if me.saturated or w.batches[me.current].state == RUNNING:
+        new_batch(me, w.batches, w.made, m)
+        me.next_preferred = 0
+
+
+@inlined
 def batch(w: World, m: int, t: int) -> None:
     """Let the batcher thread look at its queue until it has nothing more to do."""
     me = w.models[m]
@@ -110,14 +140,12 @@ def batch(w: World, m: int, t: int) -> None:
                 hand_over(w, m, t)
                 new_batch(me, w.batches, w.made, m)
             return
-        if me.saturated or w.batches[me.current].state == RUNNING:
-            new_batch(me, w.batches, w.made, m)
-            me.next_preferred = 0
+        renew(w, m)
         if me.queued == 0:
             me.batcher, me.wake_ns, me.since_ns = ASLEEP, NEVER, t
             return
         if not slot(w, m):
-            me.batcher, me.wake_ns = WANTS_SLOT, t + NAP_NS
+            want_slot(w, m, t)
             return
         wait_ns, count, reason = choose(me, w.levels, w.queues, w.requests, w.batches, w.preferred, m, t)
         if wait_ns > 0:

@@ -1,11 +1,11 @@
 """The digital twin against the real Triton: the same schedule to both, at points drawn before anything was measured.
 
-Each model is calibrated once, on a run of its own; then every point is predicted, and measured three times, all points
-in turn, so that a bad minute of the machine spoils one run of a point. The median of the three is what the twin is held
-against. How far a second run of Triton is from its first is reported beside it: no prediction can be nearer than that.
-Nothing is fitted to a point. A run whose sender was late is measured again, up to twice, and left out (and counted)
-where it stays so. Each run is kept as soon as it is measured: a bench that was cut short goes on where it was;
-``--afresh`` begins anew.
+Three times each model is calibrated, on a run of its own; then every point is predicted and measured, all points in
+turn, so that a bad minute of the machine spoils one run of a point. The median of the three predictions is held against
+the median of the three measurements. How far a second run of Triton is from its first is reported beside it: no
+prediction can be nearer than that. Nothing is fitted to a point. A run whose sender was late is measured again, up to
+twice, and left out (and counted) where it stays so. Each run is kept as soon as it is measured: a bench that was cut
+short goes on where it was; ``--afresh`` begins anew.
 Goals: throughput within 3 %, mean batch within 10 %, P50 within 10 %, P99 within 15 % at 90 % of the points. Run:
 ``make bench-twin``, which writes ``build/bench/twin_against_triton.csv``; ``OPTIONS=--keep`` writes the committed
 ``docs/twin_against_triton.csv`` and its picture.
@@ -14,6 +14,7 @@ Goals: throughput within 3 %, mean batch within 10 %, P50 within 10 %, P99 withi
 import argparse
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -27,6 +28,7 @@ from batchlab.configuration import ModelConfig
 from batchlab.measure import Run
 from batchlab.provenance import this_machine
 from batchlab.recording import not_the_servers_fault
+from batchlab.schedule import Arrivals
 from batchlab.server import Server
 from benchmarks import report
 from benchmarks.twin_points import FASTEST_RPS, SLOWEST_RPS, WARM_UP_S, TwinPoint, draw
@@ -38,6 +40,7 @@ SIDES = ("predicted", "measured")
 SHARE = 0.90
 TRIES = 3
 RUNS = 3
+SIMULATED = 15
 WIDE = 300
 """An axis over more than this factor has room for powers of ten only."""
 SOME_SEED = 11
@@ -104,24 +107,26 @@ def judged(triton: Server, name: str, model: str, count: int, requests: int, run
     points = draw(count, SOME_SEED, (1, 4, 8, 16, 32), (1,)) if real else draw(count, SOME_SEED + len(name))
     original = triton.config(model)
     lines = {point: kept(name, point) for point in points}
-    told = {point: found[0] for point, found in lines.items() if found}
-    if len(told) < len(points):
+    for number in range(runs):
+        lacking = [point for point in points if len(lines[point]) <= number]
+        if not lacking:
+            continue
         found = calibrate.calibrate(triton, model, max_batch_size=32 if real else 64, progress=False)
         print(f"{name}: calibrated in {found.seconds:.0f} s, {found.overheads}", *found.warnings, sep="\n  ")
-        for point in set(points) - set(told):
-            told[point] = {"curve": name, **prediction(point, twin.of(changed(original, point), found), requests)}
-    for number in range(runs):
-        for point in tqdm(points, desc=f"{name}, run {number + 1} of {runs}", unit="point"):
-            if len(lines[point]) > number:
-                continue
-            schedule = point.schedule(told[point]["rate_rps"], requests)
+        for point in tqdm(lacking, desc=f"{name}, run {number + 1} of {runs}", unit="point"):
+            modelled = twin.of(changed(original, point), found)
+            # Every run of a point has the schedule of its first.
+            rate_rps = lines[point][0]["rate_rps"] if lines[point] else offered_rps(point, modelled)
+            schedule = point.schedule(rate_rps, requests)
+            told = {"curve": name, **point.__dict__, "rate_rps": rate_rps, "requests": len(schedule)}
+            told |= {"load": round(rate_rps / modelled.capacity_rps(), 3)} | prediction(modelled, schedule, point.seed)
             try:
                 measured = run_of(triton, model, changed(original, point), schedule)
             except load.LoadError as problem:
                 print(f"\n{point}: {problem}")
                 triton.load(model, original)
                 continue
-            lines[point].append(told[point] | measurement(measured))
+            lines[point].append(told | measurement(measured))
             report.FOLDER.mkdir(parents=True, exist_ok=True)
             with KEPT.open("a") as file:
                 file.write(json.dumps(lines[point][-1]) + "\n")
@@ -134,15 +139,16 @@ def changed(original: ModelConfig, point: TwinPoint) -> ModelConfig:
     return changes.apply(original, point.changes())
 
 
-def prediction(point: TwinPoint, model: twin.Twin, requests: int) -> dict[str, Any]:
-    """Return a point, its rate, and what the twin says of it."""
-    capacity = model.capacity_rps()
-    held = min(max(point.load, SLOWEST_RPS / capacity), FASTEST_RPS / capacity)
-    schedule = point.schedule(held * capacity, requests)
-    run = simulate.simulate(model, schedule, seed=point.seed, warmup_s=WARM_UP_S)
-    numbers = {column(number, "predicted"): value(run, number) for number in NUMBERS}
-    about = {"load": round(held, 3), "rate_rps": held * capacity, "requests": len(schedule)}
-    return point.__dict__ | about | numbers | {"refused_predicted": refused(run)}
+def offered_rps(point: TwinPoint, model: twin.Twin) -> float:
+    """Return the rate of a point: its share of what the twin can carry, within what this machine can offer."""
+    return float(np.clip(point.load * model.capacity_rps(), SLOWEST_RPS, FASTEST_RPS))
+
+
+def prediction(model: twin.Twin, schedule: Arrivals, seed: int) -> dict[str, Any]:
+    """Return what the twin says of a schedule: medians of simulated runs that differ in their seeds."""
+    runs = [simulate.simulate(model, schedule, seed=seed + i, warmup_s=WARM_UP_S) for i in range(SIMULATED)]
+    numbers = {column(number, "predicted"): median([value(run, number) for run in runs]) for number in NUMBERS}
+    return numbers | {"refused_predicted": median([refused(run) for run in runs])}
 
 
 def measurement(run: Run) -> dict[str, Any]:
@@ -156,8 +162,8 @@ def measurement(run: Run) -> dict[str, Any]:
 def row(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a point's row: the medians of its valid runs, and each run's own numbers."""
     good = pd.DataFrame([run for run in runs if run["valid"]] or runs)
-    measured = [column(number, "measured") for number in NUMBERS]
-    medians = {name: float(good[name].median()) for name in [*measured, "refused_measured"]}
+    names = [column(number, side) for number in NUMBERS for side in SIDES]
+    medians = {name: float(good[name].median()) for name in [*names, *(f"refused_{side}" for side in SIDES)]}
     each = {column(number, f"run{i + 1}"): run[column(number, "measured")] for number in NUMBERS
             for i, run in enumerate(runs)}  # fmt: skip
     return runs[0] | medians | {"valid": any(run["valid"] for run in runs)} | each

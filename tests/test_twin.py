@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from batchlab import twin
+from batchlab import arrivals, simulate, twin
 from batchlab.configuration import DynamicBatching, QueuePolicy
 from batchlab.profiles import load_profiles
 from batchlab.repository import RepositoryError
@@ -45,6 +45,25 @@ def test_capacity_is_the_best_batch_back_to_back():
     assert twin.model(AFFINE, instances=2, shared=False).capacity_rps() == pytest.approx(64 / 0.042)
     with_dispatch = twin.model(AFFINE, overheads=Overheads(dispatch_ms=8))
     assert with_dispatch.capacity_rps() == pytest.approx(32 / 0.050)
+
+
+def test_capacity_knows_of_missed_ends():
+    knobs = {"max_batch_size": 1, "priority_levels": 1, "overheads": Overheads(missed_wake=0.2)}
+    lone = twin.model(AFFINE, **knobs)
+    assert lone.capacity_rps() == pytest.approx(0.8 / 0.011)
+    assert lone.changed(instances=2).capacity_rps() == pytest.approx(1 / 0.011)
+    assert twin.model(AFFINE, **knobs | {"max_batch_size": 8}).capacity_rps(batch_size=4) == pytest.approx(1.8 / 0.018)
+    assert twin.model(AFFINE, **knobs | {"priority_levels": 0}).capacity_rps() == pytest.approx(1 / 0.011)
+
+
+@pytest.mark.parametrize(("share", "grows"), [(0.9, False), (1.1, True)])
+def test_beyond_that_capacity_the_queue_grows(share, grows):
+    model = twin.model(AFFINE, max_batch_size=2, priority_levels=1, overheads=Overheads(missed_wake=0.5))
+    assert model.capacity_rps() == pytest.approx(1.5 / 0.012)
+    run = simulate.simulate(model, arrivals.poisson(share * model.capacity_rps(), 200, 1), seed=2)
+    halves = np.array_split(run.latencies_ms, 2)
+    assert (np.median(halves[1]) > 2 * np.median(halves[0])) == grows
+    assert bool(run.settings["unstable"]) == grows
 
 
 @pytest.mark.parametrize(

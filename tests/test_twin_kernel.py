@@ -11,6 +11,7 @@ from batchlab.simulate import Stream, replay, simulate
 
 AFFINE = ServiceTime.from_function(lambda b: 10 + b, range(1, 65))
 SEEDS = range(1, 9)
+MISSES = Overheads(missed_wake=1.0)
 
 
 def done_ms(model, times_ms):
@@ -29,10 +30,17 @@ def done_ms(model, times_ms):
         ({"overheads": Overheads(send_ms=1, dispatch_ms=2, dispatch_item_ms=0.5, answer_ms=4)}, [0], [18.5]),
         # What ends comes before what arrives: the request of 11 ms finds the instance free.
         ({"priority_levels": 1}, [0, 11], [11, 22]),
+        # A missed end costs the wait for the next request, or the rest of a nap of 500 ms, though it slept till then.
+        ({"priority_levels": 1, "overheads": MISSES}, [0, 5, 30], [11, 42, 42]),
+        ({"priority_levels": 1, "overheads": MISSES}, [0, 5], [11, 522]),
+        ({"priority_levels": 1, "overheads": MISSES, "max_batch_size": 1}, [0, 1, 2, 25], [11, 36, 536, 1036]),
+        # Not where another instance is free, nor where batches are formed ahead.
+        ({"priority_levels": 1, "overheads": MISSES, "instances": 2, "shared": False}, [0, 5, 12], [11, 16, 23]),
+        ({"overheads": MISSES}, [0, 5, 30], [11, 22, 41]),
     ],
 )
 def test_a_few_requests_worked_out_by_hand(knobs, times_ms, done):
-    assert done_ms(twin.model(AFFINE, max_batch_size=8, **knobs), times_ms) == done
+    assert done_ms(twin.model(AFFINE, **{"max_batch_size": 8} | knobs), times_ms) == done
 
 
 def test_models_of_one_device_take_turns():
