@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ DRIFT = 0.15
 FEWEST_GLIMPSES = 5
 FEWEST_BATCHES = 12
 LATE_CYCLES = 1.4
+APART_CYCLES = 0.5
+"""Answers of one batch come closer together than such a share of the shortest cycle."""
 NOT_YET_MS = 2.0
 """A request sent that shortly before an end may not have been in the queue yet."""
 
@@ -152,25 +154,29 @@ def variation(spread: list[tuple[int, int, float]]) -> float:
     return float((high - low) / 2)
 
 
-def missed(run: Run, cycle_ms: float) -> float:
-    """Return how often work waited at the end of a batch of one, and was not taken up at once.
+def missed(run: Run, cycle_ms: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Return how often work waited at the end of a batch, and was not taken up at once.
 
     A miss ends with the next request. Where that comes soon, the wait is overlooked; as many are added as Poisson
     traffic hides so.
 
     Args:
-        run: Poisson traffic that one instance answers one by one, with nothing formed ahead.
-        cycle_ms: the time from one end to the next where work is taken up at once.
+        run: Poisson traffic to one instance that waits for nothing and has nothing formed ahead.
+        cycle_ms: from the size of a batch, the time from the end of the one before to its own end, where work is taken
+            up at once.
     """
     rows = run.answered
-    done = np.sort(rows["done_s"].to_numpy(float))
-    sent = np.sort(rows["sent_s"].to_numpy(float))
-    # At the k-th end more than k requests had been sent: at least one was waiting.
-    waiting = np.searchsorted(sent, done[:-1] - NOT_YET_MS / 1e3) > np.arange(1, len(done))
-    late = np.diff(done) * 1e3 > LATE_CYCLES * cycle_ms
+    done_ms, sent_ms = (np.sort(rows[name].to_numpy(float)) * 1e3 for name in ("done_s", "sent_s"))
+    one_ms = float(cycle_ms(np.array([1]))[0])
+    last = np.append(np.flatnonzero(np.diff(done_ms) > APART_CYCLES * one_ms), len(done_ms) - 1)
+    ends_ms, sizes = done_ms[last], np.diff(last, prepend=-1)
+    # Where more had been sent by the end of a batch than were answered by then, at least one was waiting.
+    waiting = np.searchsorted(sent_ms, ends_ms[:-1] - NOT_YET_MS) > last[:-1] + 1
+    late_ms = (LATE_CYCLES - 1) * one_ms
+    late = np.diff(ends_ms) > cycle_ms(sizes[1:]) + late_ms
     seen = (late & waiting).sum() / max(waiting.sum(), 1)
-    rate_per_ms = (len(sent) - 1) / (sent[-1] - sent[0]) / 1e3
-    return float(min(seen * np.exp(rate_per_ms * (LATE_CYCLES - 1) * cycle_ms), 1.0))
+    rate_per_ms = (len(sent_ms) - 1) / (sent_ms[-1] - sent_ms[0])
+    return float(min(seen * np.exp(rate_per_ms * late_ms), 1.0))
 
 
 def doubts(

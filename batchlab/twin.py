@@ -74,11 +74,15 @@ class Twin:
         """Return the twin of the model after `Server.reconfigure` with the same arguments."""
         return dataclasses.replace(self, config=changes.apply(self.config, wanted))
 
-    def capacity_rps(self, batch_size: int = 1) -> float:
+    def capacity_rps(self, batch_size: int = 1, burstiness: float = 1.0) -> float:
         """Return the highest rate of requests of this size that it can carry: its best batch, back to back.
 
-        A batcher that misses the end of its only instance waits for the next request, 1/rate in Poisson traffic: as
-        often as that happens, a batch carries one request less.
+        A batcher that misses the end of its only instance waits for the next request: 1/rate in Poisson traffic, longer
+        in bursts. As often as that happens, a batch carries so many requests less as come meanwhile.
+
+        Args:
+            batch_size: items of each request.
+            burstiness: of the traffic, as of `arrivals.gamma`: the squared coefficient of variation of its gaps.
         """
         sizes = np.arange(batch_size, self.max_batch + 1)
         busy_ms = self.service.latency_ms(sizes)
@@ -87,8 +91,10 @@ class Twin:
         # Instances of one device hide their overheads behind each other, never the device's own time.
         per_batch_ms = np.maximum(busy_ms, loop_ms) if self.shared else loop_ms
         alone = self.instances == 1 and not prefetches(self.config.dynamic_batching)
-        lost = batch_size * self.overheads.missed_wake if alone else 0.0
-        return float(((sizes - lost) / per_batch_ms).max() * MS_PER_S / batch_size)
+        # Mean wait from a random moment to the next request, in mean gaps: Kleinrock, Queueing Systems I, 1975, 5.2.
+        gaps = (1 + burstiness) / 2
+        lost = batch_size * self.overheads.missed_wake * gaps if alone else 0.0
+        return float(np.maximum((sizes - lost) / per_batch_ms, 0).max() * MS_PER_S / batch_size)
 
 
 def model(

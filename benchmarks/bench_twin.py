@@ -31,7 +31,7 @@ from batchlab.recording import not_the_servers_fault
 from batchlab.schedule import Arrivals
 from batchlab.server import Server
 from benchmarks import report
-from benchmarks.twin_points import FASTEST_RPS, SLOWEST_RPS, WARM_UP_S, TwinPoint, draw
+from benchmarks.twin_points import BURSTINESS, FASTEST_RPS, SLOWEST_RPS, WARM_UP_S, TwinPoint, draw
 
 KEPT = report.FOLDER / "twin_points.jsonl"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -119,7 +119,9 @@ def judged(triton: Server, name: str, model: str, count: int, requests: int, run
             rate_rps = lines[point][0]["rate_rps"] if lines[point] else offered_rps(point, modelled)
             schedule = point.schedule(rate_rps, requests)
             told = {"curve": name, **point.__dict__, "rate_rps": rate_rps, "requests": len(schedule)}
-            told |= {"load": round(rate_rps / modelled.capacity_rps(), 3)} | prediction(modelled, schedule, point.seed)
+            told |= {"load": round(rate_rps / capacity_rps(point, modelled), 3)} | prediction(
+                modelled, schedule, point.seed
+            )
             try:
                 measured = run_of(triton, model, changed(original, point), schedule)
             except load.LoadError as problem:
@@ -141,7 +143,12 @@ def changed(original: ModelConfig, point: TwinPoint) -> ModelConfig:
 
 def offered_rps(point: TwinPoint, model: twin.Twin) -> float:
     """Return the rate of a point: its share of what the twin can carry, within what this machine can offer."""
-    return float(np.clip(point.load * model.capacity_rps(), SLOWEST_RPS, FASTEST_RPS))
+    return float(np.clip(point.load * capacity_rps(point, model), SLOWEST_RPS, FASTEST_RPS))
+
+
+def capacity_rps(point: TwinPoint, model: twin.Twin) -> float:
+    """Return what the twin says it can carry of a point's traffic."""
+    return model.capacity_rps(burstiness=BURSTINESS if point.traffic == "bursts" else 1.0)
 
 
 def prediction(model: twin.Twin, schedule: Arrivals, seed: int) -> dict[str, Any]:
