@@ -75,6 +75,19 @@ class CurveNumbers(OwnNumbers):
 
 
 @dataclass(frozen=True)
+class TailNumbers(OwnNumbers):
+    """Lab 02, question *rule*.
+
+    Attributes:
+        percentile: of the promise, as a P99's 99.
+        confidence: of the verdict.
+    """
+
+    percentile: float = among(99, [90, 95, 98, 99.5, 99.9])
+    confidence: float = among(0.99, [0.9, 0.95])
+
+
+@dataclass(frozen=True)
 class QueueNumbers(OwnNumbers):
     """Lab 03, questions *locked* and *highest_rate*.
 
@@ -100,6 +113,34 @@ class QueueNumbers(OwnNumbers):
 
 
 @dataclass(frozen=True)
+class TuningNumbers(OwnNumbers):
+    """Lab 04, questions *queue_limit* and *defend*.
+
+    Attributes:
+        carried: requests per second that a device answers, and the ms within which the last that waits must start.
+        misses: seen by the proof that is defended.
+    """
+
+    carried: tuple[int, int] = among(
+        (900, 60), [(250, 80), (300, 150), (400, 70), (500, 120), (650, 40), (800, 90), (1200, 40), (1500, 70)]
+    )
+    misses: int = among(2, [1, 3, 4, 5, 6, 7, 8, 9])
+
+
+@dataclass(frozen=True)
+class ShapeNumbers(OwnNumbers):
+    """Lab 05, question *pixels*.
+
+    Attributes:
+        shares: in percent, of the photographs of 224, 320 and 448 pixels a side.
+    """
+
+    shares: tuple[int, int, int] = among(
+        (70, 20, 10), [(50, 40, 10), (80, 15, 5), (40, 40, 20), (60, 5, 35), (30, 45, 25), (90, 5, 5), (20, 40, 40)]
+    )
+
+
+@dataclass(frozen=True)
 class CapacityNumbers(OwnNumbers):
     """Lab 09, questions *in_use*, *predict_hourly* and *blended*.
 
@@ -113,3 +154,18 @@ class CapacityNumbers(OwnNumbers):
     trough_share: float = among(0.25, [0.1, 0.15, 0.2, 0.3])
     headroom: float = among(0.2, [0.1, 0.15, 0.25, 0.3])
     people_share: float = among(0.4, [0.2, 0.25, 0.3, 0.35, 0.6, 0.65, 0.7])
+
+
+@dataclass(frozen=True)
+class ServerNumbers(OwnNumbers):
+    """Lab 10, questions *units*, *queued* and *window*.
+
+    Attributes:
+        wait_ms: the longest wait that every server is told.
+        queue: TensorFlow Serving's ``max_batch_size`` and ``max_enqueued_batches``.
+        window_ms: for which LitServe's worker collects requests.
+    """
+
+    wait_ms: int = among(5, [2, 3, 4, 8, 10, 20])
+    queue: tuple[int, int] = among((16, 6), [(4, 11), (8, 7), (8, 15), (16, 9), (24, 7), (32, 5), (64, 3)])
+    window_ms: int = among(5, [2, 3, 4, 8, 10, 20])

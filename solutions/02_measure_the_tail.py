@@ -39,12 +39,21 @@ import pandas as pd
 from batchlab import arrivals, external, loadtools, measure, plots, server
 from batchlab.grading import Lab
 from batchlab.load import closed_loop, open_loop
+from batchlab.own_numbers import TailNumbers
 from batchlab.slo import Slo, min_requests, verdict
 from batchlab.stopping import clumping
 
 MODEL = "bert_large_t4"
 check = Lab("02_measure_the_tail")
 plots.use_style()
+
+# %% [markdown]
+# In a course your id stands here, and one question then asks for numbers of your own.
+# Else leave it empty.
+
+# %%
+LEARNER = ""
+mine = TailNumbers.of(LEARNER)
 
 # %% tags=["nbval-ignore-output"]
 triton = server.start([MODEL, "text_encoder", "text_classifier"])
@@ -266,23 +275,29 @@ pd.DataFrame(
 # A claim "99 % within the limit" passes at 99 % confidence only if enough requests carry it.
 # With no miss at all it takes 459.
 #
-# **Your turn.** Where does 459 come from?
 # Suppose the true share of misses were 1 %, just at the edge.
-# The chance of seeing no miss in n requests is 0.99 to the power n; find the smallest n for which it is below 1 %.
+# The chance of seeing no miss in n requests is 0.99 to the power n, and at 459 it falls below 1 %.
+#
+# **Your turn.** Work such a number out, for the promise below.
+# Which is the smallest number of requests without a miss that proves it?
+
+# %%
+print(f"P{mine.percentile:g} within the limit, at {mine.confidence:.0%} confidence")
 
 # %% gid="rule" kind="answer"
 requests_without_a_miss = ...
 ### BEGIN SOLUTION
-requests_without_a_miss = int(np.ceil(np.log(0.01) / np.log(0.99)))
+requests_without_a_miss = int(np.ceil(np.log(1 - mine.confidence) / np.log(mine.percentile / 100)))
 ### END SOLUTION
 
 # %% gid="rule_check" kind="test" points=2
+asked = TailNumbers.of(LEARNER)
 check.number(
     "rule",
     requests_without_a_miss,
-    expected=min_requests(0),
+    expected=min_requests(0, asked.percentile, asked.confidence),
     abs=0.5,
-    hints="Take logarithms: n times log(0.99) must be at most log(0.01). Round up.",
+    hint="Take logarithms. For 459, n times log(0.99) must be at most log(0.01). Round up.",
 )
 
 # %% [markdown]

@@ -39,6 +39,7 @@ import pandas as pd
 
 from batchlab import comparison, plots, profiles, rival_server, rivals, server, tf_serving
 from batchlab.grading import Lab
+from batchlab.own_numbers import ServerNumbers
 from batchlab.rival_server import Batching
 from batchlab.slo import Slo
 
@@ -47,6 +48,14 @@ POLICY = Batching(max_batch_size=8, max_wait_ms=5, queue=200, workers=1)
 SLO = Slo(p99_ms=100)
 check = Lab("10_compare_servers")
 plots.use_style()
+
+# %% [markdown]
+# In a course your id stands here, and three questions then ask for numbers of your own.
+# Else leave it empty.
+
+# %%
+LEARNER = ""
+mine = ServerNumbers.of(LEARNER)
 
 # %% [markdown]
 # The model is ResNet-50 on a T4, as PyTorch runs it: a batch of up to eight takes hardly longer than one image.
@@ -84,19 +93,24 @@ check.number(
 rivals.glossary()
 
 # %% [markdown]
-# **Your turn.** Write the wait of 5 ms as each server wants it: the bare number, in the unit of its knob.
+# **Your turn.** Write the wait below as each server wants it: the bare number, in the unit of its knob.
+
+# %%
+print(f"wait at most {mine.wait_ms} ms")
 
 # %% gid="units" kind="answer"
 waits = {"triton": ..., "torchserve": ..., "litserve": ..., "mosec": ..., "tfserving": ...}
 ### BEGIN SOLUTION
-waits = {"triton": 5000, "torchserve": 5, "litserve": 0.005, "mosec": 5, "tfserving": 5000}
+ms = mine.wait_ms
+waits = {"triton": ms * 1000, "torchserve": ms, "litserve": ms / 1000, "mosec": ms, "tfserving": ms * 1000}
 ### END SOLUTION
 
 # %% gid="units_check" kind="test" points=2
+asked_ms = ServerNumbers.of(LEARNER).wait_ms
 check.numbers(
     "units",
     waits,
-    expected={name: each.max_wait.of(5) for name, each in rivals.servers().items()},
+    expected={name: each.max_wait.of(asked_ms) for name, each in rivals.servers().items()},
     rel=1e-6,
     hint="The unit stands in brackets behind the knob.",
 )
@@ -141,16 +155,27 @@ print("Not run here:\n" + tf_serving.docker_command("$PWD/saved_model", "$PWD/ba
 
 # %% [markdown]
 # **Your turn.** Its queue is counted in *batches*.
-# With `max_batch_size` 16 and `max_enqueued_batches` 6, how many single requests can wait?
+# With the two knobs below, how many single requests can wait?
+
+# %%
+print("max_batch_size {}, max_enqueued_batches {}".format(*mine.queue))
 
 # %% gid="queued" kind="answer"
 queued_requests = ...
 ### BEGIN SOLUTION
-queued_requests = 16 * 6
+queued_requests = mine.queue[0] * mine.queue[1]
 ### END SOLUTION
 
 # %% gid="queued_check" kind="test" points=1
-check.number("queued", queued_requests, expected=96, abs=0.5, unit="requests", hint="Each waiting batch can be full.")
+rides, batches = ServerNumbers.of(LEARNER).queue
+check.number(
+    "queued",
+    queued_requests,
+    expected=rides * batches,
+    abs=0.5,
+    unit="requests",
+    hint="Each waiting batch can be full.",
+)
 
 # %% [markdown]
 # **Your turn.** This file does not load: somebody wrote it from memory.
@@ -280,20 +305,31 @@ alone.round(1)
 # Triton counts the wait from the moment at which the oldest request came, so every lone request pays all of it.
 
 # %% [markdown]
-# LitServe's worker opens a window of 5 ms, collects what comes within, and opens the next; an empty one is thrown away.
+# LitServe's worker opens a window, collects what comes within, and opens the next; an empty one is thrown away.
 # So a request that comes in the middle of a window waits for the rest of it only, and no two wait alike.
 #
-# **Your turn.** A lone request reaches such a worker at a random moment of a 5 ms window.
+# **Your turn.** A lone request reaches such a worker at a random moment of the window below.
 # How long does it wait on average, in ms?
+
+# %%
+print(f"a window of {mine.window_ms} ms")
 
 # %% gid="window" kind="answer"
 mean_window_wait_ms = ...
 ### BEGIN SOLUTION
-mean_window_wait_ms = 5 / 2
+mean_window_wait_ms = mine.window_ms / 2
 ### END SOLUTION
 
 # %% gid="window_check" kind="test" points=1
-check.number("window", mean_window_wait_ms, expected=2.5, rel=0.02, unit="ms", hint="Uniform between 0 and 5 ms.")
+window_ms = ServerNumbers.of(LEARNER).window_ms
+check.number(
+    "window",
+    mean_window_wait_ms,
+    expected=window_ms / 2,
+    rel=0.02,
+    unit="ms",
+    hint=f"Uniform between 0 and {window_ms} ms.",
+)
 
 # %% [markdown]
 # ## Share of the limit

@@ -10,15 +10,26 @@ import pytest
 
 from batchlab import arrivals, capacity, cost, explorer, frontier, profiles, simulate, twin
 from batchlab.day import Day
-from batchlab.own_numbers import CHOICES, CapacityNumbers, CurveNumbers, OwnNumbers, OwnNumbersError, QueueNumbers
+from batchlab.own_numbers import (
+    CHOICES,
+    CapacityNumbers,
+    CurveNumbers,
+    OwnNumbers,
+    OwnNumbersError,
+    QueueNumbers,
+    ServerNumbers,
+    ShapeNumbers,
+    TailNumbers,
+    TuningNumbers,
+)
 from batchlab.scaling import Case
 from batchlab.sensitivity import around, tornado
 from batchlab.service import Overheads
-from batchlab.slo import Slo
+from batchlab.slo import Slo, min_requests
 from batchlab.spot import Spot
 
 IDS = [f"learner{number:03}" for number in range(200)]
-LABS = [CurveNumbers, QueueNumbers, CapacityNumbers]
+LABS = [CurveNumbers, TailNumbers, QueueNumbers, TuningNumbers, ShapeNumbers, CapacityNumbers, ServerNumbers]
 PROFILES = profiles.load_profiles()
 BERT = "bertbase128-fp16-t4"
 # What a calibration of an emulated device finds on two cores, and half as much again.
@@ -42,6 +53,10 @@ def test_nobody_gets_the_usual_numbers() -> None:
         assert CurveNumbers.of(blank) == CurveNumbers(asked=("rn50-fp16-a100", 32))
         assert QueueNumbers.of(blank) == QueueNumbers(("rn50-amp-t4-eager", 500), 3, 21, slo_ms=100, burstiness=8.0)
         assert CapacityNumbers.of(blank) == CapacityNumbers(0.25, 0.2, people_share=0.4)
+        assert TailNumbers.of(blank) == TailNumbers(99, 0.99)
+        assert TuningNumbers.of(blank) == TuningNumbers((900, 60), misses=2)
+        assert ShapeNumbers.of(blank) == ShapeNumbers((70, 20, 10))
+        assert ServerNumbers.of(blank) == ServerNumbers(wait_ms=5, queue=(16, 6), window_ms=5)
 
 
 def test_an_id_always_gets_the_same_numbers() -> None:
@@ -95,6 +110,25 @@ def test_a_copied_interpolation_is_mostly_wrong() -> None:
         return abs(interpolated_ms(one) / published_ms(other) - 1) <= 0.05
 
     assert copied(CurveNumbers, right) < 0.15
+
+
+# Lab 02.
+
+
+def test_each_promise_has_a_number_and_its_mistakes_are_wrong() -> None:
+    for asked in drawn(TailNumbers):
+        miss = 1 - asked.percentile / 100
+        by_hand = int(np.ceil(np.log(1 - asked.confidence) / np.log(asked.percentile / 100)))
+        assert min_requests(0, asked.percentile, asked.confidence) == by_hand
+        assert round(1 / miss) != by_hand
+
+
+def test_a_copied_rule_is_mostly_wrong() -> None:
+    def right(one: TailNumbers, other: TailNumbers) -> bool:
+        asked = [min_requests(0, numbers.percentile, numbers.confidence) for numbers in (one, other)]
+        return asked[0] == asked[1]
+
+    assert copied(TailNumbers, right) < 0.1
 
 
 # Lab 03.
@@ -165,6 +199,41 @@ def test_a_copied_search_is_mostly_wrong() -> None:
     assert copied(QueueNumbers, right) < 0.4
 
 
+# Lab 04.
+
+
+def may_wait(asked: TuningNumbers) -> float:
+    rate_rps, within_ms = asked.carried
+    return rate_rps * within_ms / 1000
+
+
+def test_a_copied_tuning_is_mostly_wrong() -> None:
+    def limit(one: TuningNumbers, other: TuningNumbers) -> bool:
+        return abs(may_wait(one) / may_wait(other) - 1) <= 0.05
+
+    assert copied(TuningNumbers, limit) < 0.15
+    assert copied(TuningNumbers, lambda one, other: one.misses == other.misses) < 0.15
+
+
+# Lab 05.
+
+
+def padding(asked: ShapeNumbers, power: int = 2) -> float:
+    sides, shares = np.array([224, 320, 448]), np.array(asked.shares) / 100
+    return float(1 - (shares * sides**power).sum() / 448**power)
+
+
+def test_each_mix_of_photographs_is_whole_and_wastes_something() -> None:
+    for asked in drawn(ShapeNumbers):
+        assert sum(asked.shares) == 100
+        assert 0.3 < padding(asked) < 0.75
+        assert abs(padding(asked, power=1) / padding(asked) - 1) > 0.1
+
+
+def test_a_copied_share_is_mostly_wrong() -> None:
+    assert copied(ShapeNumbers, lambda one, other: abs(padding(one) / padding(other) - 1) <= 0.02) < 0.15
+
+
 # Lab 09.
 
 
@@ -218,6 +287,22 @@ def test_a_copied_price_is_mostly_wrong() -> None:
         return blend and abs(in_use(one) / in_use(other) - 1) <= 0.02
 
     assert copied(CapacityNumbers, right) < 0.1
+
+
+# Lab 10.
+
+
+def test_no_mistake_of_lab_10_is_right_for_anybody() -> None:
+    for asked in drawn(ServerNumbers):
+        # A knob told in another server's unit, batches taken for requests, the whole window for its half.
+        assert len({asked.wait_ms, asked.wait_ms * 1000, asked.wait_ms / 1000}) == 3
+        assert asked.queue[0] * asked.queue[1] not in asked.queue
+
+
+def test_a_copied_knob_is_mostly_wrong() -> None:
+    for field in dataclasses.fields(ServerNumbers):
+        same = copied(ServerNumbers, lambda one, other, name=field.name: getattr(one, name) == getattr(other, name))
+        assert same < 0.2
 
 
 def test_labs_draw_apart() -> None:

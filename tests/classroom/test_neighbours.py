@@ -15,7 +15,9 @@ from batchlab.judgement import Judgement, Paper
 from batchlab.own_numbers import CapacityNumbers
 from batchlab.walls import Limits
 
-SWEEP, QUEUE, PRICE = "01_sweep_static_batches", "03_predict_the_queue", "09_price_the_capacity"
+SWEEP, TAIL, QUEUE = "01_sweep_static_batches", "02_measure_the_tail", "03_predict_the_queue"
+TUNE, SHAPE = "04_tune_dynamic_batching", "05_shape_the_traffic"
+PRICE, SERVERS = "09_price_the_capacity", "10_compare_servers"
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = (PROJECT / "solutions").glob("*.py")
 NAMED = {path.stem for path in SOURCES if re.search('^LEARNER = "', path.read_text(), re.M)}
@@ -96,7 +98,11 @@ def test_a_neighbours_price_is_refused(walled: None, course: Classroom) -> None:
     ("lab", "question", "variable", "words"),
     [
         (SWEEP, "interpolate", "predicted_card_ms", ("import numpy", "affine", "LEARNER =")),
+        (TAIL, "rule", "requests_without_a_miss", ("import numpy", "LEARNER =")),
         (QUEUE, "highest_rate", "highest_rate_rps", ("import dataclasses", "LEARNER =", "BERT =")),
+        (TUNE, "queue_limit", "queue_limit", ("import numpy", "LEARNER =", "carried_rps, within_ms")),
+        (SHAPE, "pixels", "pixel_waste", ("import numpy", "LEARNER =")),
+        (SERVERS, "queued", "queued_requests", ("import numpy", "LEARNER =")),
         pytest.param(
             QUEUE,
             "locked",
@@ -108,7 +114,7 @@ def test_a_neighbours_price_is_refused(walled: None, course: Classroom) -> None:
             marks=[pytest.mark.server, pytest.mark.alone],
         ),
     ],
-    ids=["interpolate", "highest_rate", "locked"],
+    ids=["interpolate", "rule", "highest_rate", "queue_limit", "pixels", "queued", "locked"],
 )
 def test_a_neighbours_number_is_refused(
     walled: None, course: Classroom, lab: str, question: str, variable: str, words: tuple[str, ...]
