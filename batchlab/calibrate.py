@@ -50,7 +50,7 @@ def calibrate(
     seconds_per_rung: float = 0.8,
     progress: bool = True,
 ) -> Calibration:
-    """Measure what the twin of `model` needs to know: 18 to 40 s on two cores, longer the larger the largest batch.
+    """Measure what the twin of `model` needs to know: 15 to 30 s on two cores, longer the larger the largest batch.
 
     The model is reloaded with one instance and no wait for the time of the calibration, then put back as it was.
 
