@@ -78,11 +78,8 @@ class Twin:
         """Return the highest rate of requests of this size that it can carry: its best batch, back to back.
 
         A batcher that misses the end of its only instance waits for the next request: 1/rate in Poisson traffic, longer
-        in bursts. As often as that happens, a batch carries so many requests less as come meanwhile.
-
-        Args:
-            batch_size: items of each request.
-            burstiness: of the traffic, as of `arrivals.gamma`: the squared coefficient of variation of its gaps.
+        with the `burstiness` of `arrivals.gamma`. As often as that happens, a batch carries so many requests less as
+        come meanwhile.
         """
         sizes = np.arange(batch_size, self.max_batch + 1)
         busy_ms = self.service.latency_ms(sizes)
@@ -91,9 +88,8 @@ class Twin:
         # Instances of one device hide their overheads behind each other, never the device's own time.
         per_batch_ms = np.maximum(busy_ms, loop_ms) if self.shared else loop_ms
         alone = self.instances == 1 and not prefetches(self.config.dynamic_batching)
-        # Mean wait from a random moment to the next request, in mean gaps: Kleinrock, Queueing Systems I, 1975, 5.2.
-        gaps = (1 + burstiness) / 2
-        lost = batch_size * self.overheads.missed_wake * gaps if alone else 0.0
+        # (1 + burstiness) / 2 mean gaps from a random moment to the next: Kleinrock, Queueing Systems I, 1975, 5.2.
+        lost = batch_size * self.overheads.missed_wake * (1 + burstiness) / 2 if alone else 0.0
         return float(np.maximum((sizes - lost) / per_batch_ms, 0).max() * MS_PER_S / batch_size)
 
 

@@ -100,7 +100,7 @@ def test_a_neighbours_price_is_refused(walled: None, course: Classroom) -> None:
         (SWEEP, "interpolate", "predicted_card_ms", ("import numpy", "affine", "LEARNER =")),
         (TAIL, "rule", "requests_without_a_miss", ("import numpy", "LEARNER =")),
         (QUEUE, "highest_rate", "highest_rate_rps", ("import dataclasses", "LEARNER =", "BERT =")),
-        (TUNE, "queue_limit", "queue_limit", ("import numpy", "LEARNER =", "carried_rps, within_ms")),
+        (TUNE, "defend", "requests_needed", ("import numpy", "LEARNER =")),
         (SHAPE, "pixels", "pixel_waste", ("import numpy", "LEARNER =")),
         (SERVERS, "queued", "queued_requests", ("import numpy", "LEARNER =")),
         pytest.param(
@@ -114,7 +114,7 @@ def test_a_neighbours_price_is_refused(walled: None, course: Classroom) -> None:
             marks=[pytest.mark.server, pytest.mark.alone],
         ),
     ],
-    ids=["interpolate", "rule", "highest_rate", "queue_limit", "pixels", "queued", "locked"],
+    ids=["interpolate", "rule", "highest_rate", "defend", "pixels", "queued", "locked"],
 )
 def test_a_neighbours_number_is_refused(
     walled: None, course: Classroom, lab: str, question: str, variable: str, words: tuple[str, ...]
