@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 WARMUP_S = 0.3
 WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
-MISS_LOAD, MISS_BATCH, MISS_REQUESTS, MISS_S, FEWEST_LOOKS = 0.6, 2, 900, (6.0, 9.0), 20
-"""Misses are rare: so many requests are wanted, in a run of at least and at most so long; from too few none is told.
+MISS_LOAD, MISS_BATCH, MISS_REQUESTS, MISS_S = 0.6, 2, 900, (6.0, 9.0)
+"""Misses are rare: so many requests are wanted, in a run of at least and at most so long.
 Batches of one miss a little less often than all others, and small batches end the most often: so batches of two."""
 TRAFFIC_LOADS, TRAFFIC_S, LEAST_REQUESTS, SEED = (0.25, 0.6), 3.0, 20, 7
 POLL_S = 0.04
@@ -112,9 +112,7 @@ def calibrate(
 def in_traffic(server: "Server", model: str, largest: int, found: Calibration, inputs: Any = None) -> list[Run]:
     """Measure Poisson traffic at each of `TRAFFIC_LOADS`, shares of the capacity that `found` tells of."""
     sizes = np.arange(1, largest + 1)
-    overheads = found.overheads
-    batch_ms = found.service.latency_ms(sizes) + overheads.dispatch_ms + overheads.dispatch_item_ms * sizes
-    rates_rps = float((sizes / batch_ms).max()) * 1e3 * np.array(TRAFFIC_LOADS)
+    rates_rps = float((sizes / found.cycle_ms(sizes)).max()) * 1e3 * np.array(TRAFFIC_LOADS)
     # At whatever pace, enough requests that there are some.
     schedules = [poisson(rate, max(TRAFFIC_S, LEAST_REQUESTS / (rate * pace())), SEED) for rate in rates_rps]
     return [open_loop(server, model, schedule, inputs=inputs, progress=False) for schedule in schedules]
@@ -130,16 +128,11 @@ def missed_wake(server: "Server", config: ModelConfig, found: Calibration, input
     policy = QueuePolicy(max_queue_size=NO_REAL_LIMIT)
     largest = min(found.service.max_batch, config.max_batch_size, MISS_BATCH)
     small = probed(config, largest).replace(dynamic_batching=DynamicBatching(default_queue_policy=policy))
-    overheads = found.overheads
-
-    def cycle_ms(sizes: np.ndarray) -> np.ndarray:
-        return found.service.latency_ms(sizes) + overheads.dispatch_ms + overheads.dispatch_item_ms * sizes
-
-    rate_rps = MISS_LOAD * largest / float(cycle_ms(np.array([largest]))[0]) * 1e3
+    rate_rps = MISS_LOAD * largest / found.cycle_ms(largest) * 1e3
     seconds = float(np.clip(MISS_REQUESTS / rate_rps, *MISS_S))
     server.load(config.name, small)
     seen = open_loop(server, config.name, poisson(rate_rps, seconds, SEED), inputs=inputs, progress=False)
-    return missed(seen, cycle_ms) if len(seen.latencies_ms) > FEWEST_LOOKS else 0.0
+    return missed(seen, found.cycle_ms) if len(seen.latencies_ms) > LEAST_REQUESTS else 0.0
 
 
 def probed(config: ModelConfig, max_batch_size: int) -> ModelConfig:

@@ -4,6 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
@@ -154,7 +155,7 @@ def variation(spread: list[tuple[int, int, float]]) -> float:
     return float((high - low) / 2)
 
 
-def missed(run: Run, cycle_ms: Callable[[np.ndarray], np.ndarray]) -> float:
+def missed(run: Run, cycle_ms: Callable[[Any], Any]) -> float:
     """Return how often work waited at the end of a batch, and was not taken up at once.
 
     A miss ends with the next request. Where that comes soon, the wait is overlooked; as many are added as Poisson
@@ -162,12 +163,11 @@ def missed(run: Run, cycle_ms: Callable[[np.ndarray], np.ndarray]) -> float:
 
     Args:
         run: Poisson traffic to one instance that waits for nothing and has nothing formed ahead.
-        cycle_ms: from the size of a batch, the time from the end of the one before to its own end, where work is taken
-            up at once.
+        cycle_ms: as `Calibration.cycle_ms`, for one size or an array of sizes.
     """
     rows = run.answered
     done_ms, sent_ms = (np.sort(rows[name].to_numpy(float)) * 1e3 for name in ("done_s", "sent_s"))
-    one_ms = float(cycle_ms(np.array([1]))[0])
+    one_ms = cycle_ms(1)
     last = np.append(np.flatnonzero(np.diff(done_ms) > APART_CYCLES * one_ms), len(done_ms) - 1)
     ends_ms, sizes = done_ms[last], np.diff(last, prepend=-1)
     # Where more had been sent by the end of a batch than were answered by then, at least one was waiting.

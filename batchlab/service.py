@@ -138,10 +138,14 @@ class Overheads:
             if not (np.isfinite(value) and value >= 0):
                 raise ServiceError(f"Overheads.{name} is {value} ms; it is 0 or more.")
 
+    def between_ms(self, batch: Any) -> Any:
+        """Return what a lone instance with work waiting loses before a batch of this size, or of an array of sizes."""
+        return self.dispatch_ms + self.dispatch_item_ms * batch
+
     @property
     def round_trip_ms(self) -> float:
         """What a lone request pays beside its service."""
-        return self.send_ms + self.dispatch_ms + self.dispatch_item_ms + self.answer_ms
+        return float(self.send_ms + self.between_ms(1) + self.answer_ms)
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,10 @@ class Calibration:
     def trusted(self) -> bool:
         """Whether nothing speaks against it."""
         return not self.warnings
+
+    def cycle_ms(self, batch: Any) -> Any:
+        """Return the time from the end of one batch to the end of the next, of this size, where work always waits."""
+        return self.service.latency_ms(batch) + self.overheads.between_ms(batch)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values."""

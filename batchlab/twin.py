@@ -83,8 +83,7 @@ class Twin:
         """
         sizes = np.arange(batch_size, self.max_batch + 1)
         busy_ms = self.service.latency_ms(sizes)
-        around_ms = self.overheads.dispatch_ms + self.overheads.dispatch_item_ms * sizes
-        loop_ms = (busy_ms + around_ms) / self.instances
+        loop_ms = (busy_ms + self.overheads.between_ms(sizes)) / self.instances
         # Instances of one device hide their overheads behind each other, never the device's own time.
         per_batch_ms = np.maximum(busy_ms, loop_ms) if self.shared else loop_ms
         alone = self.instances == 1 and not prefetches(self.config.dynamic_batching)

@@ -118,10 +118,9 @@ def judged(triton: Server, name: str, model: str, count: int, requests: int, run
             # Every run of a point has the schedule of its first.
             rate_rps = lines[point][0]["rate_rps"] if lines[point] else offered_rps(point, modelled)
             schedule = point.schedule(rate_rps, requests)
-            told = {"curve": name, **point.__dict__, "rate_rps": rate_rps, "requests": len(schedule)}
-            told |= {"load": round(rate_rps / capacity_rps(point, modelled), 3)} | prediction(
-                modelled, schedule, point.seed
-            )
+            about = {"curve": name, **point.__dict__, "rate_rps": rate_rps, "requests": len(schedule)}
+            about["load"] = round(rate_rps / capacity_rps(point, modelled), 3)
+            told = about | prediction(modelled, schedule, point.seed)
             try:
                 measured = run_of(triton, model, changed(original, point), schedule)
             except load.LoadError as problem:

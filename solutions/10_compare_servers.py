@@ -328,7 +328,7 @@ check.number(
     expected=window_ms / 2,
     rel=0.02,
     unit="ms",
-    hint=f"Uniform between 0 and {window_ms} ms.",
+    hint="Uniform between 0 and the whole window.",
 )
 
 # %% [markdown]

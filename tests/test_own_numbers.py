@@ -64,6 +64,10 @@ def test_an_id_always_gets_the_same_numbers() -> None:
     assert CurveNumbers.of("ada") == CurveNumbers(("rn50-fp16-a30", 64))
     assert QueueNumbers.of("ada") == QueueNumbers(("bertlarge384-fp16-t4", 50), 4, 44, slo_ms=80, burstiness=16.0)
     assert CapacityNumbers.of("ada") == CapacityNumbers(0.3, 0.1, people_share=0.65)
+    assert TailNumbers.of("ada") == TailNumbers(99, 0.95)
+    assert TuningNumbers.of("ada") == TuningNumbers((400, 70), misses=7)
+    assert ShapeNumbers.of("ada") == ShapeNumbers((90, 5, 5))
+    assert ServerNumbers.of("ada") == ServerNumbers(wait_ms=3, queue=(4, 11), window_ms=10)
     for numbers in LABS:
         assert numbers.of(" ADA") == numbers.of("ada")
 
@@ -294,7 +298,7 @@ def test_a_copied_price_is_mostly_wrong() -> None:
 
 def test_no_mistake_of_lab_10_is_right_for_anybody() -> None:
     for asked in drawn(ServerNumbers):
-        # A knob told in another server's unit, batches taken for requests, the whole window for its half.
+        # A knob told in another server's unit, batches or riders taken for requests.
         assert len({asked.wait_ms, asked.wait_ms * 1000, asked.wait_ms / 1000}) == 3
         assert asked.queue[0] * asked.queue[1] not in asked.queue
 
