@@ -2,25 +2,24 @@
 
 Waiting clients climb a ladder: two of them keep single requests coming back to back, twice 32 keep batches of 32
 coming. From each rung come, by Triton's own statistics, the time of a batch of that size, and by the clients' clocks
-the time from one batch to the next. The difference is what the server loses between batches. A real model is then shown
-some traffic with pauses, after which its batches take longer than back to back.
+the time from one batch to the next. The difference is what the server loses between batches. Then comes some traffic in
+small batches, without any formed ahead, which shows what the batcher misses, and for a real model what pauses cost.
 """
 
 import dataclasses
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from batchlab import cycles
 from batchlab.arrivals import poisson
 from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy
 from batchlab.load import closed_loop, open_loop
 from batchlab.measure import Run, pace
-from batchlab.rungs import missed, read
+from batchlab.rungs import read
 from batchlab.service import Calibration
-from batchlab.statistics import Snapshot
 
 if TYPE_CHECKING:
     from batchlab.server import Server
@@ -28,11 +27,12 @@ if TYPE_CHECKING:
 WARMUP_S = 0.3
 WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
-MISS_LOAD, MISS_BATCH, MISS_REQUESTS, MISS_S = 0.6, 2, 900, (6.0, 9.0)
-"""Misses are rare: so many requests are wanted, in a run of at least and at most so long.
-Batches of one miss a little less often than all others, and small batches end the most often: so batches of two."""
-TRAFFIC_LOADS, TRAFFIC_S, LEAST_REQUESTS, SEED = (0.25, 0.6), 3.0, 20, 7
-POLL_S = 0.04
+TRAFFIC_LOAD, TRAFFIC_S, LEAST_REQUESTS, SEED = 0.6, 3.0, 20, 7
+SMALL = {1: (0.4, 400, 6.0), 2: (0.6, 900, 9.0)}
+"""Runs in small batches, by the largest size: load, how many requests are wanted, in at most so many seconds.
+Batches of one: at this load a real model is found idle often, after pauses of all lengths, and work waits often enough.
+Batches of two: misses are rare, and small batches end the most often."""
+LEAST_S = 6.0
 LEAST_RUNG_S = 0.25
 """At whatever pace: a rung in which no batch ends says nothing."""
 
@@ -74,7 +74,6 @@ def calibrate(
     step, sizes = 2 if device is None else 8, [1]
     while sizes[-1] < largest:
         sizes.append(min(step * sizes[-1], largest))
-    spread: list[tuple[int, int, float]] = []
     runs: dict[int, Run] = {}
     try:
         server.load(model, probed(original, largest))
@@ -83,56 +82,83 @@ def calibrate(
         # The lone client comes twice: a machine that has changed in between is not to be trusted.
         plan = [1, *(2 * size for size in sizes), 1]
         for i, clients in enumerate(tqdm(plan, desc=f"calibrate {model}", unit="rung", disable=not progress)):
-            with _Watch(server, model, spread):
-                run = closed_loop(
-                    server,
-                    model,
-                    clients=clients,
-                    seconds=max(seconds_per_rung, LEAST_RUNG_S / pace()),
-                    warmup_s=WARMUP_S,
-                    inputs=inputs,
-                    progress=False,
-                )
+            run = closed_loop(
+                server,
+                model,
+                clients=clients,
+                seconds=max(seconds_per_rung, LEAST_RUNG_S / pace()),
+                warmup_s=WARMUP_S,
+                inputs=inputs,
+                progress=False,
+            )
             if not len(run.latencies_ms) or run.server is None or not run.server.executions:
                 problem = next(iter(run.errors), "no answer came in time")
                 raise CalibrateError(f"{model} answered nothing to {clients} waiting client(s): {problem}")
             runs[-1 if i + 1 == len(plan) else clients] = run
         profile = original.parameters.get("profile", "")
-        found = read(model, runs, spread, device, profile=profile)
+        found = read(model, runs, device, profile=profile)
+        # A played device has no caches to cool down: batches of two tell all of it.
+        batches = 1 if not original.max_batch_size else min(largest, 2)
+        small = {
+            size: in_traffic(server, unprefetched(original, size), found, *SMALL[size], inputs=inputs)
+            for size in range(1 if device is None else batches, batches + 1)
+        }
         if device is None:
-            paused = in_traffic(server, model, largest, found, inputs)
-            found = read(model, runs, spread, device, profile=profile, traffic=paused)
-        share = missed_wake(server, original, found, inputs) if original.max_batch_size else 0.0
+            busy = in_traffic(server, probed(original, largest), found, TRAFFIC_LOAD, 0, TRAFFIC_S, inputs=inputs)
+            found = read(model, runs, None, traffic=busy, singles=small[1])
     finally:
         server.load(model, original)
-    overheads = dataclasses.replace(found.overheads, missed_wake=share)
+    overheads = dataclasses.replace(found.overheads, **(missed_ends(small, found) if original.max_batch_size else {}))
     return dataclasses.replace(found, overheads=overheads, seconds=time.monotonic() - began)
 
 
-def in_traffic(server: "Server", model: str, largest: int, found: Calibration, inputs: Any = None) -> list[Run]:
-    """Measure Poisson traffic at each of `TRAFFIC_LOADS`, shares of the capacity that `found` tells of."""
-    sizes = np.arange(1, largest + 1)
-    rates_rps = float((sizes / found.cycle_ms(sizes)).max()) * 1e3 * np.array(TRAFFIC_LOADS)
-    # At whatever pace, enough requests that there are some.
-    schedules = [poisson(rate, max(TRAFFIC_S, LEAST_REQUESTS / (rate * pace())), SEED) for rate in rates_rps]
-    return [open_loop(server, model, schedule, inputs=inputs, progress=False) for schedule in schedules]
+def in_traffic(
+    server: "Server",
+    config: ModelConfig,
+    found: Calibration,
+    load: float,
+    requests: int,
+    longest_s: float,
+    *,
+    inputs: Any = None,
+) -> Run:
+    """Measure Poisson traffic at a share of the capacity of `config` that `found` tells of.
 
-
-def missed_wake(server: "Server", config: ModelConfig, found: Calibration, inputs: Any = None) -> float:
-    """Return how often the batcher misses that an instance became free, counted in one short run.
-
-    Poisson traffic with a limit on the queue, so that Triton forms nothing ahead: a miss then costs the next batch the
-    wait for another request. The race depends on what the other cores do at that moment, so it is counted in traffic
-    like that of the day: in clumps of requests far apart it is lost about half as often.
+    Args:
+        requests: so many at least, but in no more than `longest_s`, and no less than `LEAST_S`.
     """
-    policy = QueuePolicy(max_queue_size=NO_REAL_LIMIT)
-    largest = min(found.service.max_batch, config.max_batch_size, MISS_BATCH)
-    small = probed(config, largest).replace(dynamic_batching=DynamicBatching(default_queue_policy=policy))
-    rate_rps = MISS_LOAD * largest / found.cycle_ms(largest) * 1e3
-    seconds = float(np.clip(MISS_REQUESTS / rate_rps, *MISS_S))
-    server.load(config.name, small)
-    seen = open_loop(server, config.name, poisson(rate_rps, seconds, SEED), inputs=inputs, progress=False)
-    return missed(seen, found.cycle_ms) if len(seen.latencies_ms) > LEAST_REQUESTS else 0.0
+    sizes = np.arange(1, max(config.max_batch_size, 1) + 1)
+    rate_rps = load * float((sizes / found.cycle_ms(sizes)).max()) * 1e3
+    seconds = float(np.clip(requests / rate_rps, min(LEAST_S, longest_s), longest_s))
+    server.load(config.name, config)
+    # At whatever pace, enough requests that there are some.
+    schedule = poisson(rate_rps, max(seconds, LEAST_REQUESTS / (rate_rps * pace())), SEED)
+    return open_loop(server, config.name, schedule, inputs=inputs, progress=False)
+
+
+def missed_ends(small: dict[int, Run], found: Calibration) -> dict[str, float]:
+    """Return how often the batcher misses that an instance became free, for `Overheads`.
+
+    The race depends on what the other cores do at that moment, so it is counted in traffic like that of the day: in
+    clumps of requests far apart it is lost about half as often. After batches of two or more it is lost more often than
+    after a single request.
+
+    Args:
+        small: Poisson traffic by the largest batch, 1 or 2, of a model with a limit on its queue: nothing is formed
+            ahead, and a miss costs the next batch the wait for another request.
+    """
+    if any(len(run.latencies_ms) <= LEAST_REQUESTS for run in small.values()):
+        return {}
+    row = 0.0 if found.shared_device else cycles.MISSED_ROW
+    lone = cycles.missed(small[min(small)], found.cycle_ms, lone=True, row=row)
+    share = cycles.missed(small[2], found.cycle_ms, lone=False) if 2 in small else lone
+    return {"missed_wake": share or lone, "missed_lone": lone / (share or lone or 1.0), "missed_row": row}
+
+
+def unprefetched(config: ModelConfig, max_batch_size: int) -> ModelConfig:
+    """Return `config` as `probed`, with a limit on the queue that no queue reaches: nothing is formed ahead."""
+    batcher = DynamicBatching(default_queue_policy=QueuePolicy(max_queue_size=NO_REAL_LIMIT))
+    return probed(config, max_batch_size).replace(dynamic_batching=batcher if config.max_batch_size else None)
 
 
 def probed(config: ModelConfig, max_batch_size: int) -> ModelConfig:
@@ -154,34 +180,3 @@ def device_curve(config: ModelConfig, max_batch_size: int) -> tuple[np.ndarray, 
     known, times = np.array([size for size, _ in points]), np.array([ms for _, ms in points])
     sizes = np.unique(np.concatenate([known[known < max_batch_size], [max_batch_size]]))
     return sizes, np.interp(sizes, known, times)
-
-
-class _Watch:
-    """Looks at the model's statistics many times a second, and notes what ran between two looks."""
-
-    def __init__(self, server: "Server", model: str, notes: list[tuple[int, int, float]]) -> None:
-        self._server, self._model, self._notes = server, model, notes
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        last: Snapshot | None = None
-        while not self._stop.wait(POLL_S):
-            try:
-                now = self._server.statistics(self._model)
-            except Exception:  # A look that fails is one look less; the run itself will say what is wrong.
-                continue
-            if last is not None:
-                seen = now - last
-                if len(seen.batches) == 1:
-                    (size, count), (ms,) = next(iter(seen.batches.items())), tuple(seen.batch_compute_ms.values())
-                    self._notes.append((size, count, ms))
-            last = now

@@ -2,26 +2,20 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy
 
+from batchlab import cycles
 from batchlab.measure import Run
 from batchlab.service import Calibration, Overheads, ServiceTime
 
 WIDE = 0.3
 """A service time that varies by more than this is no property of the model: something else runs on the machine."""
 DRIFT = 0.15
-FEWEST_GLIMPSES = 5
 FEWEST_BATCHES = 12
-LATE_CYCLES = 1.4
-APART_CYCLES = 0.5
-"""Answers of one batch come closer together than such a share of the shortest cycle."""
-NOT_YET_MS = 2.0
-"""A request sent that shortly before an end may not have been in the queue yet."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +38,20 @@ class Rung:
 def read(
     model: str,
     runs: dict[int, Run],
-    spread: list[tuple[int, int, float]],
     device: tuple[np.ndarray, np.ndarray] | None,
     *,
     profile: str = "",
-    traffic: Sequence[Run] = (),
+    traffic: Run | None = None,
+    singles: Run | None = None,
 ) -> Calibration:
     """Turn the runs of the ladder into a calibration.
 
     Args:
         runs: by number of clients; -1 is the lone client's second visit.
-        spread: ``(batch size, batches, mean ms)`` of each glimpse between two snapshots.
         device: an emulated device's own curve, which is known exactly; what is measured beyond it is the way there.
-        traffic: runs with pauses between the requests. A waiting client keeps caches and cores warm, a pause does not:
-            where such a run shows a batch size often enough, its time is taken.
+        traffic: Poisson traffic to a real model. Waiting clients all send again when a batch ends, and take its cores;
+            traffic does not: where it shows a batch size often enough, its time is taken.
+        singles: the same in batches of one, with pauses of all lengths, which tell what a batch costs after them.
     """
     rungs = [rung(clients, run) for clients, run in runs.items() if clients >= 2]
     counts: dict[int, int] = {}
@@ -67,7 +61,9 @@ def read(
         for size, count in run.server.batches.items():
             counts[size] = counts.get(size, 0) + count
             total[size] = total.get(size, 0.0) + count * run.server.batch_compute_ms[size]
-    for size, count, ms in in_traffic(traffic):
+    shown = [run for run in (traffic, singles) if run is not None]
+    cold_ms = cycles.cold_ms(shown)
+    for size, count, ms in in_traffic(shown, cold_ms):
         counts[size], total[size] = count, count * ms
     sizes = np.array(sorted(counts))
     seen = np.array([counts[size] for size in sizes], float)
@@ -76,7 +72,9 @@ def read(
     lost_ms = np.array([max(r.cycle_ms - r.batch_ms, 0.0) for r in rungs])
     batches = np.array([r.mean_batch for r in rungs])
     if device is None:
-        service = ServiceTime(sizes, curve_ms, variation(spread), "calibrated on a server")
+        service = ServiceTime(sizes, curve_ms, source="calibrated on a server")
+        varies = cycles.variation(traffic, service.latency_ms) if traffic else 0.0
+        service = dataclasses.replace(service, variation=varies)
         around_ms = lost_ms
     else:
         service = ServiceTime(*device, source=profile or "emulated device")
@@ -86,14 +84,16 @@ def read(
     line = np.column_stack([np.ones(len(batches)), batches])
     fixed, per_item = scipy.optimize.nnls(line * weight[:, None], np.maximum(around_ms, 0.0) * weight)[0]
     lone = runs[1].latencies_ms
+    lone_ms = float(service.latency_ms(1)) if device is not None else mean_batch_ms(runs[1])
     jitter = float(np.std(np.sort(lone)[: max(int(0.99 * len(lone)), 1)]))
-    way = max(float(lone.mean()) - float(service.latency_ms(1)) - fixed - per_item - jitter, 0.0)
+    way = max(float(lone.mean()) - lone_ms - fixed - per_item - jitter, 0.0)
     overheads = Overheads(
         send_ms=way / 2,
         dispatch_ms=float(fixed),
         dispatch_item_ms=float(per_item),
         answer_ms=way / 2,
         jitter_ms=jitter,
+        cold_ms=cold_ms,
     )
     return Calibration(
         model=model,
@@ -110,8 +110,8 @@ def read(
     )
 
 
-def in_traffic(runs: Sequence[Run]) -> list[tuple[int, int, float]]:
-    """Return ``(batch size, batches, mean ms)`` of the sizes that these runs show often enough."""
+def in_traffic(runs: Sequence[Run], cold_ms: float) -> list[tuple[int, int, float]]:
+    """Return ``(batch size, batches, mean ms)`` of the sizes that these runs show often enough, pauses taken off."""
     counts: Counter[int] = Counter()
     total: Counter[int] = Counter()
     for run in runs:
@@ -119,7 +119,16 @@ def in_traffic(runs: Sequence[Run]) -> list[tuple[int, int, float]]:
         for size, count in run.server.batches.items():
             counts[size] += count
             total[size] += count * run.server.batch_compute_ms[size]  # type: ignore[assignment]
+        # A request that finds the server idle is taken at once, alone.
+        total[1] -= cold_ms * cycles.cold(cycles.pauses_ms(run)[0]).sum()
     return [(size, count, total[size] / count) for size, count in counts.items() if count >= FEWEST_BATCHES]
+
+
+def mean_batch_ms(run: Run) -> float:
+    """Return the mean compute time of a run's batches."""
+    assert run.server is not None
+    counts = np.array(list(run.server.batches.values()), float)
+    return float((counts * np.array(list(run.server.batch_compute_ms.values()))).sum() / counts.sum())
 
 
 def rung(clients: int, run: Run) -> Rung:
@@ -127,56 +136,12 @@ def rung(clients: int, run: Run) -> Rung:
     assert run.server is not None
     done = np.sort(run.answered["done_s"].to_numpy(float))
     mean_batch = run.server.mean_batch
-    counts = np.array(list(run.server.batches.values()), float)
-    batch_ms = float((counts * np.array(list(run.server.batch_compute_ms.values()))).sum() / counts.sum())
+    batch_ms = mean_batch_ms(run)
     # From the end of the first batch seen to the end of the last: no part of a batch is counted.
     first = int(np.searchsorted(done, done[0] + batch_ms / 2 / 1e3))
     first = min(first, len(done) - 2) if len(done) > 1 else 0
     per_item_s = (done[-1] - done[first - 1 if first else 0]) / max(len(done) - max(first, 1), 1)
     return Rung(clients, mean_batch, batch_ms, float(per_item_s * 1e3 * mean_batch))
-
-
-def variation(spread: list[tuple[int, int, float]]) -> float:
-    """Return the coefficient of variation of one batch's time, from the means of a few batches each.
-
-    The mean of n batches varies by 1/n of what one varies by; glimpses of one size are compared with each other. The
-    width of their middle 68 % stands for two standard deviations, so that one hiccup of the machine says nothing.
-    """
-    parts = []
-    for size in {size for size, _, _ in spread}:
-        glimpses = [(count, ms) for other, count, ms in spread if other == size]
-        if len(glimpses) >= FEWEST_GLIMPSES:
-            counts, means = np.array(glimpses).T
-            centre = np.median(means)
-            parts.append(np.sqrt(counts) * (means / centre - 1))
-    if not parts:
-        return 0.0
-    low, high = np.percentile(np.concatenate(parts), [16, 84])
-    return float((high - low) / 2)
-
-
-def missed(run: Run, cycle_ms: Callable[[Any], Any]) -> float:
-    """Return how often work waited at the end of a batch, and was not taken up at once.
-
-    A miss ends with the next request. Where that comes soon, the wait is overlooked; as many are added as Poisson
-    traffic hides so.
-
-    Args:
-        run: Poisson traffic to one instance that waits for nothing and has nothing formed ahead.
-        cycle_ms: as `Calibration.cycle_ms`, for one size or an array of sizes.
-    """
-    rows = run.answered
-    done_ms, sent_ms = (np.sort(rows[name].to_numpy(float)) * 1e3 for name in ("done_s", "sent_s"))
-    one_ms = cycle_ms(1)
-    last = np.append(np.flatnonzero(np.diff(done_ms) > APART_CYCLES * one_ms), len(done_ms) - 1)
-    ends_ms, sizes = done_ms[last], np.diff(last, prepend=-1)
-    # Where more had been sent by the end of a batch than were answered by then, at least one was waiting.
-    waiting = np.searchsorted(sent_ms, ends_ms[:-1] - NOT_YET_MS) > last[:-1] + 1
-    late_ms = (LATE_CYCLES - 1) * one_ms
-    late = np.diff(ends_ms) > cycle_ms(sizes[1:]) + late_ms
-    seen = (late & waiting).sum() / max(waiting.sum(), 1)
-    rate_per_ms = (len(sent_ms) - 1) / (sent_ms[-1] - sent_ms[0])
-    return float(min(seen * np.exp(rate_per_ms * late_ms), 1.0))
 
 
 def doubts(

@@ -88,7 +88,8 @@ class Twin:
         per_batch_ms = np.maximum(busy_ms, loop_ms) if self.shared else loop_ms
         alone = self.instances == 1 and not prefetches(self.config.dynamic_batching)
         # (1 + burstiness) / 2 mean gaps from a random moment to the next: Kleinrock, Queueing Systems I, 1975, 5.2.
-        lost = batch_size * self.overheads.missed_wake * (1 + burstiness) / 2 if alone else 0.0
+        missed = self.overheads.missed_wake * np.where(sizes < 2 * batch_size, self.overheads.missed_lone, 1.0)
+        lost = batch_size * missed * (1 + burstiness) / 2 if alone else 0.0
         return float(np.maximum((sizes - lost) / per_batch_ms, 0).max() * MS_PER_S / batch_size)
 
 
@@ -214,15 +215,15 @@ def world(models: Sequence[Twin], parts: Sequence[np.ndarray], resources: Mappin
             "same_shape": m.same_shape,
             "device": devices.setdefault(m.device or f"{m.name}'s own", len(devices)) if m.shared else NONE,
             "weight": weight,
-            "dispatch_ns": round(m.overheads.dispatch_ms * NS_PER_MS),
-            "dispatch_item_ns": round(m.overheads.dispatch_item_ms * NS_PER_MS),
-            "answer_ns": round(m.overheads.answer_ms * NS_PER_MS),
-            "missed_wake": m.overheads.missed_wake,
+            "cooling_ns": m.overheads.cooling_ms * NS_PER_MS,
             "memoryless": m.service.law == "exponential",
             "spread": m.service.variation,
             "following": ends[i] - len(parts[i]),
             "last": ends[i],
         }
+        for name in ("dispatch", "dispatch_item", "answer", "cold"):
+            values[f"{name}_ns"] = round(getattr(m.overheads, f"{name}_ms") * NS_PER_MS)
+        values |= {name: getattr(m.overheads, name) for name in ("missed_wake", "missed_lone", "missed_row")}
         for name, value in values.items():
             told[i][name] = value
     requests = parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -34,6 +34,8 @@ def execute(w: World, m: int, i: int, b: int, t: int) -> None:
     """Start a batch: its instance is taken now, its device when it is free."""
     me, mine = w.models[m], w.batches[b]
     busy_ns = w.service_ns[m, mine.items]
+    if me.cold_ns > 0:
+        busy_ns += me.cold_ns * (1 - np.exp((w.instances[m, i].ended_ns - t) / me.cooling_ns))
     if me.memoryless:
         busy_ns *= np.random.standard_exponential()
     elif me.spread > 0:
@@ -63,6 +65,7 @@ def end(w: World, m: int, i: int, t: int) -> None:
     me, instance = w.models[m], w.instances[m, i]
     instance.busy = NONE
     instance.until_ns = NEVER
+    instance.ended_ns = t
     me.free += 1
     if len(w.available) > 0:
         instance.executions += 1

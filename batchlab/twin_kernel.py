@@ -76,9 +76,10 @@ def play(w: World) -> None:
                     # It sleeps in naps, and sees at the end of one what nobody woke it for.
                     me.wake_ns = me.since_ns + max(-((me.since_ns - t) // NAP_NS), 1) * NAP_NS
         elif what == END:
+            lone = w.batches[w.instances[at, i].busy].requests == 1
             end(w, at, i, t)
             look = me.batching and (me.batcher == ASLEEP or slot(w, at))
-            if look and misses(w, at):
+            if look and misses(w, at, lone):
                 look = False
                 if me.batcher == ASLEEP:
                     want_slot(w, at, t)
@@ -102,14 +103,26 @@ def slot(w: World, m: int) -> bool:
 
 
 @inlined
-def misses(w: World, m: int) -> bool:
-    """Return whether the batcher, told that an instance ended, looks before that instance counts as free."""
+def misses(w: World, m: int, lone: bool) -> bool:
+    """Return whether the batcher, told that an instance ended, looks before that instance counts as free.
+
+    `lone`: what ended was a batch of a single request.
+    """
     me = w.models[m]
-    if me.prefetch or me.missed_wake == 0 or me.queued == 0:
+    if me.prefetch or me.missed_wake == 0:
         return False
+    if me.queued == 0:
+        me.row = 0
+        return False
+    me.row += 1
+    share = me.missed_wake
+    if lone:
+        share *= me.missed_lone
+        if me.missed_row > 0:
+            share *= 1 - np.exp(-me.row / me.missed_row)
     # With another instance free there is a slot, whatever becomes of this one.
     needed = me.free - me.staged == me.ahead + 1
-    return needed and np.random.random() < me.missed_wake
+    return needed and np.random.random() < share
 
 
 @inlined

@@ -13,6 +13,7 @@ from numba import njit
 from batchlab import twin_cache
 
 NEVER = np.iinfo(np.int64).max
+LONG_AGO_NS = -(10**15)
 NONE = -1
 """Stands for "no request", "no batch", "no device"."""
 
@@ -42,6 +43,11 @@ MODEL = np.dtype(
         ("dispatch_item_ns", "i8"),  # more for each item of the batch
         ("answer_ns", "i8"),  # from the device to the client
         ("missed_wake", "f8"),  # how often the batcher does not notice that an instance became free
+        ("missed_lone", "f8"),  # so many times that after a batch of one request
+        ("missed_row", "f8"),  # over so many ends with work waiting it comes to that
+        ("row", "i8"),  # ends in a row that found work waiting
+        ("cold_ns", "i8"),  # what a batch takes longer after a long pause of its instance
+        ("cooling_ns", "f8"),  # such a pause is long
         ("memoryless", "i8"),  # exponential service times
         ("spread", "f8"),  # coefficient of variation of the service time
         ("following", "i8"),  # the next request to arrive
@@ -64,7 +70,16 @@ MODEL = np.dtype(
 )
 LEVEL = np.dtype([("max_queue", "i8"), ("delays_late", "i8")])
 QUEUE = np.dtype([("head", "i8"), ("tail", "i8"), ("count", "i8")])
-INSTANCE = np.dtype([("busy", "i8"), ("until_ns", "i8"), ("staged", "i8"), ("turn", "i8"), ("executions", "i8")])
+INSTANCE = np.dtype(
+    [
+        ("busy", "i8"),  # its batch
+        ("until_ns", "i8"),
+        ("ended_ns", "i8"),  # its last batch
+        ("staged", "i8"),
+        ("turn", "i8"),
+        ("executions", "i8"),
+    ]
+)
 REQUEST = np.dtype(
     [
         ("arrival_ns", "i8"),  # at Triton's queue
@@ -135,6 +150,7 @@ def idle(models: np.ndarray, levels: np.ndarray, requests: np.ndarray, **tables:
     instances = np.zeros((count, int(models["instances"].max())), INSTANCE)
     instances["busy"] = instances["staged"] = NONE
     instances["until_ns"] = NEVER
+    instances["ended_ns"] = LONG_AGO_NS
     models = models.copy()
     models["free"] = models["instances"]
     models["wake_ns"] = NEVER

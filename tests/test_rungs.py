@@ -47,7 +47,7 @@ def test_a_rung_tells_the_time_from_batch_to_batch() -> None:
 
 
 def test_the_ladder_gives_back_what_it_was_made_from() -> None:
-    found = rungs.read("m", ladder(), [], None)
+    found = rungs.read("m", ladder(), None)
     assert found.service.table_ms(16)[[1, 8, 16]] == pytest.approx([11.0, 18.0, 26.0])
     assert found.overheads.dispatch_ms == pytest.approx(LOST_MS, abs=0.1)
     assert found.overheads.dispatch_item_ms == pytest.approx(LOST_ITEM_MS, abs=0.02)
@@ -58,13 +58,23 @@ def test_the_ladder_gives_back_what_it_was_made_from() -> None:
 
 def test_a_size_that_traffic_shows_often_takes_its_time_from_there() -> None:
     often, seldom = ladder_run(2, batches=40, slower=1.05), ladder_run(8, batches=3, slower=1.1)
-    found = rungs.read("m", ladder(), [], None, traffic=[often, seldom])
+    found = rungs.read("m", ladder(), None, traffic=often, singles=seldom)
     assert found.service.table_ms(16)[[1, 4, 8]] == pytest.approx([1.05 * 11.0, 14.0, 18.0])
+
+
+def test_what_pauses_add_is_found_and_taken_off() -> None:
+    model = twin.model(
+        ServiceTime(np.array([1, 16]), np.array([11.0, 26.0])), shared=False, overheads=Overheads(cold_ms=3.0)
+    )
+    runs = {load: simulate.simulate(model, arrivals.poisson(load * 90, 40, 1), seed=2) for load in (0.4, 0.9)}
+    found = rungs.read("m", ladder(), None, traffic=runs[0.9], singles=runs[0.4])
+    assert found.overheads.cold_ms == pytest.approx(3.0, rel=0.02)
+    assert found.service.latency_ms(1) == pytest.approx(11.0, rel=0.02)
 
 
 def test_a_played_device_is_taken_as_known_and_the_rest_is_the_way() -> None:
     sizes = np.array([1, 16])
-    found = rungs.read("m", ladder(), [], (sizes, np.array([10.5, 25.0])), profile="p")
+    found = rungs.read("m", ladder(), (sizes, np.array([10.5, 25.0])), profile="p")
     assert found.shared_device
     assert found.service.source == "p"
     assert found.service.latency_ms(16) == 25.0
@@ -72,39 +82,12 @@ def test_a_played_device_is_taken_as_known_and_the_rest_is_the_way() -> None:
 
 
 def test_a_machine_that_changes_is_not_trusted() -> None:
-    found = rungs.read("m", ladder() | {-1: ladder_run(1, slower=1.3)}, [], None)
+    found = rungs.read("m", ladder() | {-1: ladder_run(1, slower=1.3)}, None)
     assert not found.trusted
     assert "the machine changed" in found.warnings[0]
 
 
 def test_clients_that_cannot_fill_the_batch_are_told() -> None:
     runs = {clients: ladder_run(clients) for clients in (1, 2, 4)}
-    found = rungs.read("m", runs, [], (np.array([1, 64]), np.array([11.0, 74.0])))
+    found = rungs.read("m", runs, (np.array([1, 64]), np.array([11.0, 74.0])))
     assert "could not fill" in found.warnings[0]
-
-
-def test_the_mean_of_a_few_batches_tells_how_one_varies() -> None:
-    rng = np.random.default_rng(5)
-    one = 20 * (1 + 0.2 * rng.standard_normal((4000, 4)))
-    glimpses = [(8, 4, float(ms)) for ms in one.mean(axis=1)]
-    assert rungs.variation(glimpses) == pytest.approx(0.2, rel=0.05)
-
-
-def test_one_hiccup_says_nothing() -> None:
-    glimpses = [(8, 1, 20.0 + 0.01 * (i % 3)) for i in range(30)] + [(8, 1, 2000.0)]
-    assert rungs.variation(glimpses) < 0.01
-
-
-@pytest.mark.parametrize("largest", [1, 2, 4])
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.25])
-def test_missed_wakes_are_counted(share: float, largest: int) -> None:
-    # What the twin loses on purpose must be found again.
-    overheads = Overheads(dispatch_ms=0.5, jitter_ms=0.3, missed_wake=share)
-    service = ServiceTime(np.array([1, 8]), np.array([10.0, 24.0]), 0.03)
-    model = twin.model(service, max_batch_size=largest, priority_levels=2, overheads=overheads)
-    run = simulate.simulate(model, arrivals.poisson(0.6 * model.capacity_rps(), 600, 3), seed=4)
-    assert rungs.missed(run, lambda sizes: 8.5 + 2.0 * sizes) == pytest.approx(share, rel=0.12)
-
-
-def test_too_few_glimpses_say_nothing() -> None:
-    assert rungs.variation([(8, 1, 20.0), (8, 1, 25.0)]) == 0.0

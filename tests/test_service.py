@@ -59,10 +59,17 @@ def test_a_spread_below_0_is_an_error():
         curve([5.0, 6.0, 7.0], variation=-0.1)
 
 
-@pytest.mark.parametrize("name", ["send_ms", "dispatch_ms", "dispatch_item_ms", "answer_ms", "jitter_ms"])
+@pytest.mark.parametrize(
+    "name", ["send_ms", "dispatch_ms", "dispatch_item_ms", "answer_ms", "jitter_ms", "missed_row", "cold_ms"]
+)
 def test_overheads_are_not_negative(name):
     with pytest.raises(ServiceError, match=rf"Overheads\.{name} is -1"):
         Overheads(**{name: -1})
+
+
+def test_cooling_takes_time():
+    with pytest.raises(ServiceError, match="cooling_ms is 0; it is above 0"):
+        Overheads(cooling_ms=0)
 
 
 def test_a_lone_request_pays_every_overhead_once():

@@ -1,5 +1,7 @@
 """A model of the twin: Triton's own configuration, checked by Triton's rules, and what it can carry."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,9 @@ def test_capacity_knows_of_missed_ends():
     lone = twin.model(AFFINE, **knobs)
     assert lone.capacity_rps() == pytest.approx(0.8 / 0.011)
     assert lone.capacity_rps(burstiness=4) == pytest.approx(0.5 / 0.011)
+    fewer = dataclasses.replace(lone, overheads=Overheads(missed_wake=0.2, missed_lone=0.5))
+    assert fewer.capacity_rps() == pytest.approx(0.9 / 0.011)
+    assert fewer.changed(max_batch_size=2).capacity_rps() == pytest.approx(1.8 / 0.012)
     assert lone.changed(instances=2).capacity_rps() == pytest.approx(1 / 0.011)
     assert twin.model(AFFINE, **knobs | {"max_batch_size": 8}).capacity_rps(batch_size=4) == pytest.approx(1.8 / 0.018)
     assert twin.model(AFFINE, **knobs | {"priority_levels": 0}).capacity_rps() == pytest.approx(1 / 0.011)

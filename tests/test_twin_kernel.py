@@ -12,6 +12,7 @@ from batchlab.simulate import Stream, replay, simulate
 AFFINE = ServiceTime.from_function(lambda b: 10 + b, range(1, 65))
 SEEDS = range(1, 9)
 MISSES = Overheads(missed_wake=1.0)
+LONE = Overheads(missed_wake=1.0, missed_lone=0.0)
 
 
 def done_ms(model, times_ms):
@@ -37,6 +38,10 @@ def done_ms(model, times_ms):
         # Not where another instance is free, nor where batches are formed ahead.
         ({"priority_levels": 1, "overheads": MISSES, "instances": 2, "shared": False}, [0, 5, 12], [11, 16, 23]),
         ({"overheads": MISSES}, [0, 5, 30], [11, 22, 41]),
+        # Not after a batch of one, where only larger ones are missed: that of 11 to 23 ms is.
+        ({"priority_levels": 1, "overheads": LONE}, [0, 1, 2, 12, 40], [11, 23, 23, 52, 52]),
+        # After a pause of the time constant a batch takes 1 - 1/e of what is lost in the end; at first all of it.
+        ({"overheads": Overheads(cold_ms=4, cooling_ms=9)}, [0, 1, 35], [15, 26, 48.53]),
     ],
 )
 def test_a_few_requests_worked_out_by_hand(knobs, times_ms, done):
