@@ -28,11 +28,11 @@ WARMUP_S = 0.3
 WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
 TRAFFIC_LOAD, TRAFFIC_S, LEAST_REQUESTS, SEED = 0.6, 3.0, 20, 7
-SMALL = {1: (0.4, 400, 6.0), 2: (0.6, 900, 9.0)}
+SMALL = {1: (0.4, 400, 5.0), 2: (0.6, 800, 9.0)}
 """Runs in small batches, by the largest size: load, how many requests are wanted, in at most so many seconds.
 Batches of one: at this load a real model is found idle often, after pauses of all lengths, and work waits often enough.
 Batches of two: misses are rare, and small batches end the most often."""
-LEAST_S = 6.0
+LEAST_S = 5.0
 LEAST_RUNG_S = 0.25
 """At whatever pace: a rung in which no batch ends says nothing."""
 
@@ -71,7 +71,8 @@ def calibrate(
     largest = max(max_batch_size or original.max_batch_size, 1)
     device = device_curve(original, largest)
     # A device that is played back is known; only the way there is measured, and that is a straight line.
-    step, sizes = 2 if device is None else 8, [1]
+    # The small batches of a real model are shown by traffic, further down.
+    step, sizes = 4 if device is None else 8, [1]
     while sizes[-1] < largest:
         sizes.append(min(step * sizes[-1], largest))
     runs: dict[int, Run] = {}
@@ -97,14 +98,16 @@ def calibrate(
             runs[-1 if i + 1 == len(plan) else clients] = run
         profile = original.parameters.get("profile", "")
         found = read(model, runs, device, profile=profile)
-        # A played device has no caches to cool down: batches of two tell all of it.
-        batches = 1 if not original.max_batch_size else min(largest, 2)
-        small = {
-            size: in_traffic(server, unprefetched(original, size), found, *SMALL[size], inputs=inputs)
-            for size in range(1 if device is None else batches, batches + 1)
-        }
+        small = {}
         if device is None:
             busy = in_traffic(server, probed(original, largest), found, TRAFFIC_LOAD, 0, TRAFFIC_S, inputs=inputs)
+        # A played device has no caches to cool down: batches of two tell all of it.
+        batches = 1 if not original.max_batch_size else min(largest, 2)
+        for size in range(1 if device is None else batches, batches + 1):
+            config = unprefetched(original, size)
+            server.load(model, config)
+            small[size] = in_traffic(server, config, found, *SMALL[size], inputs=inputs)
+        if device is None:
             found = read(model, runs, None, traffic=busy, singles=small[1])
     finally:
         server.load(model, original)
@@ -122,7 +125,7 @@ def in_traffic(
     *,
     inputs: Any = None,
 ) -> Run:
-    """Measure Poisson traffic at a share of the capacity of `config` that `found` tells of.
+    """Measure Poisson traffic at a share of what a model loaded as `config` can carry, as far as `found` tells.
 
     Args:
         requests: so many at least, but in no more than `longest_s`, and no less than `LEAST_S`.
@@ -130,7 +133,6 @@ def in_traffic(
     sizes = np.arange(1, max(config.max_batch_size, 1) + 1)
     rate_rps = load * float((sizes / found.cycle_ms(sizes)).max()) * 1e3
     seconds = float(np.clip(requests / rate_rps, min(LEAST_S, longest_s), longest_s))
-    server.load(config.name, config)
     # At whatever pace, enough requests that there are some.
     schedule = poisson(rate_rps, max(seconds, LEAST_REQUESTS / (rate_rps * pace())), SEED)
     return open_loop(server, config.name, schedule, inputs=inputs, progress=False)
