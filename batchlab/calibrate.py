@@ -28,10 +28,10 @@ WARMUP_S = 0.3
 WARM_S = 0.2
 NO_REAL_LIMIT = 1_000_000
 TRAFFIC_LOAD, TRAFFIC_S, LEAST_REQUESTS, SEED = 0.6, 3.0, 20, 7
-SMALL = {1: (0.4, 400, 5.0), 2: (0.6, 800, 9.0)}
+SMALL = {1: (0.6, 600, 6.0), 2: (0.6, 800, 9.0)}
 """Runs in small batches, by the largest size: load, how many requests are wanted, in at most so many seconds.
-Batches of one: at this load a real model is found idle often, after pauses of all lengths, and work waits often enough.
-Batches of two: misses are rare, and small batches end the most often."""
+Misses are rare, and small batches end the most often. At this load work waits at most ends, and a real model in batches
+of one is still found idle after pauses of all lengths."""
 LEAST_S = 5.0
 LEAST_RUNG_S = 0.25
 """At whatever pace: a rung in which no batch ends says nothing."""

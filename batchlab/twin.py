@@ -14,11 +14,12 @@ from batchlab import changes
 from batchlab.configuration import DynamicBatching, InstanceGroup, ModelConfig, QueuePolicy, TensorSpec
 from batchlab.profiles import Profile
 from batchlab.service import MS_PER_S, Calibration, Overheads, ServiceTime
-from batchlab.twin_state import LEVEL, MODEL, NONE, World, idle
+from batchlab.twin_state import LEVEL, MODEL, NAP_NS, NONE, World, idle
 
 NS_PER_S = 1e9
 NS_PER_MS = 1e6
 NS_PER_US = 1_000
+TIMES = ("dispatch_ms", "dispatch_item_ms", "answer_ms", "cold_ms", "cooling_ms")
 
 
 class TwinError(ValueError):
@@ -78,8 +79,7 @@ class Twin:
         """Return the highest rate of requests of this size that it can carry: its best batch, back to back.
 
         A batcher that misses the end of its only instance waits for the next request: 1/rate in Poisson traffic, longer
-        with the `burstiness` of `arrivals.gamma`. As often as that happens, a batch carries so many requests less as
-        come meanwhile.
+        with the `burstiness` of `arrivals.gamma`, but at most its nap. So many requests less a batch then carries.
         """
         sizes = np.arange(batch_size, self.max_batch + 1)
         busy_ms = self.service.latency_ms(sizes)
@@ -88,9 +88,11 @@ class Twin:
         per_batch_ms = np.maximum(busy_ms, loop_ms) if self.shared else loop_ms
         alone = self.instances == 1 and not prefetches(self.config.dynamic_batching)
         # (1 + burstiness) / 2 mean gaps from a random moment to the next: Kleinrock, Queueing Systems I, 1975, 5.2.
-        missed = self.overheads.missed_wake * np.where(sizes < 2 * batch_size, self.overheads.missed_lone, 1.0)
-        lost = batch_size * missed * (1 + burstiness) / 2 if alone else 0.0
-        return float(np.maximum((sizes - lost) / per_batch_ms, 0).max() * MS_PER_S / batch_size)
+        share = self.overheads.missed_wake if alone else 0.0
+        missed = share * np.where(sizes < 2 * batch_size, self.overheads.missed_lone, 1.0)
+        woken = (sizes - batch_size * missed * (1 + burstiness) / 2) / per_batch_ms
+        napping = sizes / (per_batch_ms + missed * NAP_NS / NS_PER_MS)
+        return float(np.maximum(woken, napping).max() * MS_PER_S / batch_size)
 
 
 def model(
@@ -215,18 +217,17 @@ def world(models: Sequence[Twin], parts: Sequence[np.ndarray], resources: Mappin
             "same_shape": m.same_shape,
             "device": devices.setdefault(m.device or f"{m.name}'s own", len(devices)) if m.shared else NONE,
             "weight": weight,
-            "cooling_ns": m.overheads.cooling_ms * NS_PER_MS,
             "memoryless": m.service.law == "exponential",
             "spread": m.service.variation,
             "following": ends[i] - len(parts[i]),
             "last": ends[i],
         }
-        for name in ("dispatch", "dispatch_item", "answer", "cold"):
-            values[f"{name}_ns"] = round(getattr(m.overheads, f"{name}_ms") * NS_PER_MS)
-        values |= {name: getattr(m.overheads, name) for name in ("missed_wake", "missed_lone", "missed_row")}
+        terms = dataclasses.asdict(m.overheads)
+        values |= {name.replace("_ms", "_ns"): round(terms[name] * NS_PER_MS) for name in TIMES}
+        values |= {name: terms[name] for name in ("missed_wake", "missed_lone", "missed_row")}
         for name, value in values.items():
             told[i][name] = value
-    requests = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    requests = np.concatenate(parts) if len(parts) > 1 else parts[0]
     tables = {"preferred": preferred, "service_ns": service, "needs": needs, "available": limits}
     return idle(told, levels, requests, **tables)
 

@@ -13,6 +13,7 @@ from batchlab.twin_state import (
     ASLEEP,
     AT_ONCE,
     EMPTY,
+    NAP_NS,
     NEVER,
     NONE,
     QUEUED,
@@ -23,8 +24,6 @@ from batchlab.twin_state import (
     inlined,
 )
 
-NAP_NS = 500_000_000
-"""How often the batcher looks anew, and sweeps expired requests, while no instance is free."""
 END, ARRIVAL, WAKE = 0, 1, 2
 
 

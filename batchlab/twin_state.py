@@ -17,6 +17,9 @@ LONG_AGO_NS = -(10**15)
 NONE = -1
 """Stands for "no request", "no batch", "no device"."""
 
+NAP_NS = 500_000_000
+"""How often the batcher looks anew, and sweeps expired requests, while no instance is free."""
+
 # States of a batch on its way (the payload of Triton's sources).
 EMPTY, QUEUED, RUNNING = 0, 1, 2
 # What Triton's batcher thread is doing.

@@ -57,6 +57,9 @@ def test_capacity_knows_of_missed_ends():
     fewer = dataclasses.replace(lone, overheads=Overheads(missed_wake=0.2, missed_lone=0.5))
     assert fewer.capacity_rps() == pytest.approx(0.9 / 0.011)
     assert fewer.changed(max_batch_size=2).capacity_rps() == pytest.approx(1.8 / 0.012)
+    # However many are missed, the batcher naps no longer than 500 ms.
+    always = dataclasses.replace(lone, overheads=Overheads(missed_wake=1.0))
+    assert always.capacity_rps() == pytest.approx(1 / 0.511)
     assert lone.changed(instances=2).capacity_rps() == pytest.approx(1 / 0.011)
     assert twin.model(AFFINE, **knobs | {"max_batch_size": 8}).capacity_rps(batch_size=4) == pytest.approx(1.8 / 0.018)
     assert twin.model(AFFINE, **knobs | {"priority_levels": 0}).capacity_rps() == pytest.approx(1 / 0.011)
