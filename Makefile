@@ -58,7 +58,7 @@ workshop: models  ## Open a JupyterHub for a room on 127.0.0.1; needs root
 bench: setup  ## Measure the timing goals; tables on screen, CSV files in build/bench/
 	@$(PY) -m benchmarks $(OPTIONS)
 
-bench-twin: setup models  ## Judge the digital twin against the real Triton; about 37 minutes, resumable
+bench-twin: setup models  ## Judge the digital twin against the real Triton; about 41 minutes, resumable
 	@$(PY) -m benchmarks.bench_twin $(OPTIONS)
 
 lint: setup  ## Style, format and types: ruff and mypy
