@@ -109,7 +109,7 @@ def test_a_neighbours_price_is_refused(walled: None, course: Classroom) -> None:
             "locked_p50_ms",
             (
                 *("import dataclasses", "LEARNER =", "server.start", "def configure", "calibrate(triton"),
-                *("batching = twin", "exam", "judge = open_loop"),
+                *("exam", "judge = open_loop"),
             ),
             marks=[pytest.mark.server, pytest.mark.alone],
         ),

@@ -12,8 +12,6 @@ from labs_under_test import LabUnderTest
 TRIES = 2
 MEASURES = True
 """What a solution asserts about its measurements is tested too, so nothing else may run meanwhile."""
-WHOLE = ("08_protect_the_critical_model",)
-"""Labs that look at moments of their traffic, such as the end of a spike: half of it has no such moment."""
 PACE = os.environ.get("BATCHLAB_NBVAL_PACE", "0.5")
 """Half as long as a learner measures: what holds here has room there. ``make solutions`` runs at full length."""
 
@@ -37,7 +35,7 @@ def test_the_solution_gives_its_committed_outputs(lab: LabUnderTest, scratch: Pa
 
 
 def _differences(lab: LabUnderTest, notebook: Path, home: Path) -> str:
-    environment = {**os.environ, **lab.environment(home), "BATCHLAB_PACE": "1" if lab.name in WHOLE else PACE}
+    environment = {**os.environ, **lab.environment(home), "BATCHLAB_PACE": PACE}
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-q"]
     result = subprocess.run(
         [*command, "-o", "timeout=600", "--tb=short", notebook.name],
