@@ -18,7 +18,7 @@ lab: setup  ## Set up what is missing, then open JupyterLab on the first lab
 test: lint models  ## Set up what is missing, then run every check and test
 	@scripts/run-tests $(OPTIONS)
 
-test-containers: models  ## Build the images and run the CPU profile on an engine of its own; needs root on Linux
+test-containers: models  ## Run the CPU profile and a hosted session on an engine of its own; needs root on Linux
 	@BATCHLAB_CONTAINERS=1 scripts/with-docker-engine $(PY) -m pytest -s tests/containers $(OPTIONS)
 
 docker-lab:  ## The labs in one container, with the embedded Triton in it: macOS, Windows, Arm, older Linux

@@ -173,8 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _pip(options: list[str]) -> None:
     if not options:
         return
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Compiling every module would take longer than an import takes to compile those that a lab uses.
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise HostedError(f"pip could not install the packages ({last[0]}): check the session's internet access.")

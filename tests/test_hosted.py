@@ -108,7 +108,7 @@ def test_a_clean_environment_goes_from_the_script_to_an_answer(tmp_path: Path) -
     """A new virtual environment, an empty environment, an empty home: check, ready, and a request to a real server.
 
     The packages are lent by the environment that runs this test, so that nothing is downloaded; the Python is the
-    same version as that one's, since systems rarely have a second. Another version is not proven here.
+    same version as that one's. Another version, and the installation itself: containers/test_host.py.
     """
     clean = tmp_path / "clean"
     venv.create(clean, symlinks=True)

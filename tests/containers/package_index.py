@@ -39,8 +39,13 @@ def torch_for_processors() -> str:
 
 
 @contextmanager
-def reachable() -> Iterator[str]:
-    """Serve the folders among the machine's places on loopback, and yield a pip.conf that names them so."""
+def reachable(*, any_python: bool) -> Iterator[str]:
+    """Serve the folders among the machine's places on loopback, and yield a pip.conf that names them so.
+
+    Args:
+        any_python: whether pip installs what asks for another Python, too. The stand-in for the lab image needs that:
+            its Python is Debian's 3.11.2, and some pins ask for 3.11.5, which the real image has.
+    """
     servers: list[ThreadingHTTPServer] = []
 
     def place(told: str) -> str:
@@ -54,9 +59,9 @@ def reachable() -> Iterator[str]:
 
     written = configparser.ConfigParser(interpolation=None)
     told = {name: " ".join(map(place, places)) for name, places in settings().items()}
-    written["global"] = {**told, "cert": CERTIFICATES, "timeout": "60", "retries": "3"}
-    # The stand-in's Python is Debian's 3.11.2; some pins ask for 3.11.5, which the real image has.
-    written["install"] = {"ignore-requires-python": "true"}
+    written["global"] = {**told, "cert": CERTIFICATES, "timeout": "60", "retries": "3", "no-cache-dir": "true"}
+    if any_python:
+        written["install"] = {"ignore-requires-python": "true"}
     text = io.StringIO()
     written.write(text)
     try:

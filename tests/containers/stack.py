@@ -55,14 +55,16 @@ def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], capture_output=True, text=True, check=True, timeout=120).stdout
 
 
-def run(*command: str | Path) -> None:
-    """Run a script.
+def run(*command: str | Path, timeout_s: float = 300) -> str:
+    """Run a program and return what it printed.
 
     Raises:
         AssertionError: it failed; the message holds its last lines.
     """
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout_s)
+    assert done.returncode == 0, f"{' '.join(words)[:200]}:\n{(done.stdout + done.stderr)[-6000:]}"
+    return done.stdout
 
 
 def versions() -> dict[str, str]:

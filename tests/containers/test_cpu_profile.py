@@ -8,11 +8,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 
 import package_index
 import psutil
 import pytest
 import stack as stacks
+from host import Host
 from stack import PROJECT, SCRIPTS, TOKEN, Stack, docker, versions
 
 # Why not 1.2 GB: docker/README.md says what takes how much.
@@ -49,11 +51,11 @@ pytestmark = pytest.mark.timeout(1500)
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, coming_host: Future[Host] | None) -> Iterator[Stack]:
     """The CPU profile, up; everything of it is ended and deleted afterwards, volumes too."""
     torch = package_index.torch_for_processors()
     assert torch, "No folder in pip's find-links holds a wheel of torch for processors, which the lab image needs here."
-    with package_index.reachable() as pip_conf:
+    with package_index.reachable(any_python=True) as pip_conf:
         secret = tmp_path_factory.mktemp("build") / "pip.conf"
         secret.write_text(pip_conf)
         made = Stack(stacks.environment(secret, torch))
@@ -63,6 +65,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         began = time.monotonic()
         made.compose("build", "lab", timeout_s=1200)
         made.seconds["lab image"] = time.monotonic() - began
+    # What follows sends traffic and has limits of time: the host must not be at its packages still.
+    wait([coming_host] if coming_host else [])
     try:
         began = time.monotonic()
         made.compose("up", "--detach", "--wait")
