@@ -15,7 +15,8 @@ help:  ## List these targets
 lab: setup  ## Set up what is missing, then open JupyterLab on the first lab
 	@$(PY) -m batchlab labs $(OPTIONS)
 
-test: lint models  ## Set up what is missing, then run every check and test
+test: setup  ## Set up what is missing, then run every check and test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint models  # neither needs the other
 	@scripts/run-tests $(OPTIONS)
 
 test-containers: models  ## Run the CPU profile and a hosted session on an engine of its own; needs root on Linux
