@@ -369,12 +369,12 @@ check.number(
 # %% tags=["nbval-ignore-output"]
 best = found.confirmed or found.nearest
 configure(best.knobs.max_batch_size, best.knobs.max_delay_us / 1000)
-rough = open_loop(triton, MODEL, arrivals.gamma(best.rate_rps, 8, burstiness=20, seed=3), warmup_s=0.5)
+rough = open_loop(triton, MODEL, arrivals.gamma(best.rate_rps, 8, burstiness=30, seed=3), warmup_s=0.5)
 verdict(rough, SLO)
 
 # %% tags=["measured"]
 assert rough.percentile_ms(99).value > 100
-print("Burstiness 20 instead of 4 at the same rate: the promise is broken.")
+print("Burstiness 30 instead of 4 at the same rate: the promise is broken.")
 
 # %% [markdown]
 # A tuned server is tuned *for a traffic*.
