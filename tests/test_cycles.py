@@ -1,5 +1,7 @@
 """Batches as the clients' clocks show them: what the twin does on purpose must be found again."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,17 @@ def test_no_end_found_work_waiting() -> None:
 def test_the_spread_of_one_batch_is_found(variation: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.SERVICE", ServiceTime(np.array([1, 8]), np.array([10.0, 24.0]), variation))
     assert cycles.variation(played(levels=0), cycle_ms) == pytest.approx(variation, rel=0.15)
+
+
+def test_one_hiccup_says_nothing_of_the_spread() -> None:
+    run = played(seconds=60, levels=0)
+    # The machine stands still for 2 s while a few requests are there; all later ones come as much later.
+    late, there = run.samples.copy(), len(run.samples) // 2
+    late.loc[there:, "done_s"] += 2.0
+    late.loc[there + 5 :, ["intended_s", "sent_s"]] += 2.0
+    stalled = dataclasses.replace(run, samples=late)
+    assert cycles.of(stalled, cycle_ms).ms.max() > 2000
+    assert cycles.variation(stalled, cycle_ms) < 0.05
 
 
 def test_too_few_batches_say_nothing_of_the_spread() -> None:
