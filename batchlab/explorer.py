@@ -121,10 +121,9 @@ class Explorer(widgets.VBox):
         """Share of the time that the device was busy, 0 to 1."""
         activity = self.run.server
         assert activity is not None
-        busy_ms = sum(count * activity.batch_compute_ms[size] for size, count in activity.batches.items())
         # Batches of the warm-up count in the activity, so its requests count in the time.
         seconds = float(self.run.samples["done_s"].max() - self.run.samples["intended_s"].min())
-        return min(busy_ms / 1000 / seconds, 1.0)
+        return min(activity.busy_ms / 1000 / seconds, 1.0)
 
     def set(self, **values: Any) -> Run:
         """Move several sliders at once, draw once, and return the run.

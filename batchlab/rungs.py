@@ -127,8 +127,7 @@ def in_traffic(runs: Sequence[Run], cold_ms: float) -> list[tuple[int, int, floa
 def mean_batch_ms(run: Run) -> float:
     """Return the mean compute time of a run's batches."""
     assert run.server is not None
-    counts = np.array(list(run.server.batches.values()), float)
-    return float((counts * np.array(list(run.server.batch_compute_ms.values()))).sum() / counts.sum())
+    return run.server.busy_ms / sum(run.server.batches.values())
 
 
 def rung(clients: int, run: Run) -> Rung:

@@ -136,6 +136,11 @@ class Activity:
         return self.inferences / self.executions if self.executions else float("nan")
 
     @property
+    def busy_ms(self) -> float:
+        """Computing time of all batches together."""
+        return sum(count * self.batch_compute_ms[size] for size, count in self.batches.items())
+
+    @property
     def server_ms(self) -> float:
         """Mean time of a request inside Triton: queue, input, compute, output."""
         return self.queue_ms + self.compute_input_ms + self.compute_infer_ms + self.compute_output_ms

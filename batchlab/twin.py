@@ -227,7 +227,7 @@ def world(models: Sequence[Twin], parts: Sequence[np.ndarray], resources: Mappin
         values |= {name: terms[name] for name in ("missed_wake", "missed_lone", "missed_row")}
         for name, value in values.items():
             told[i][name] = value
-    requests = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    requests = parts[0] if len(parts) == 1 else np.concatenate(parts)
     tables = {"preferred": preferred, "service_ns": service, "needs": needs, "available": limits}
     return idle(told, levels, requests, **tables)
 

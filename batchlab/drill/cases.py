@@ -55,7 +55,7 @@ def _service(fixed: float = 10.0, item: float = 1.0, most: int = 128) -> Service
 def _facts(run: Run, **told: Any) -> dict[str, Any]:
     seen = run.server
     assert seen is not None
-    busy = sum(seen.batches[size] * seen.batch_compute_ms[size] for size in seen.batches) / 10 / run.duration_s
+    busy = seen.busy_ms / 10 / run.duration_s
     return {
         **{name.replace("_", " "): value for name, value in told.items()},
         "offered, requests/s": f"{run.offered_rps:.0f}",
