@@ -40,16 +40,21 @@ def test_the_grid_is_as_wide_as_promised(points: pd.DataFrame) -> None:
 @pytest.mark.parametrize("number", BOUNDS)
 def test_the_page_says_what_the_table_holds(points: pd.DataFrame, number: str) -> None:
     page = (DOCS / "simulate.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| {number}, {BOUNDS[number][1]} % \| (\d+) % \| (\d+) % \| (\d+) % \|$", page, re.MULTILINE)
+    shares = r" \| (\d+) %" * 4
+    row = re.search(rf"^\| {number}, {BOUNDS[number][1]} %{shares} \|$", page, re.MULTILINE)
     assert row, f"docs/simulate.md has no row for {number}"
     emulated = points["curve"] != "text"
     assert [int(share) for share in row.groups()] == [
         within(points[emulated], number),
         within(points[~emulated], number),
+        within(points, number),
         within(points, number, "run2", "run1"),
     ]
-    heading = f"emulated devices, {emulated.sum()} points | text model on two cores, {(~emulated).sum()} points"
-    assert f"{heading} | Triton's second run against its first, all points" in page
+    heading = (
+        f"| emulated devices, {emulated.sum()} points | text model on two cores, {(~emulated).sum()} points "
+        f"| all {len(points)} points | Triton's second run against its first, all points |"
+    )
+    assert heading in page
 
 
 def test_the_page_says_where_the_tails_are_right(points: pd.DataFrame) -> None:
