@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from batchlab.fleet import Fleet
 from batchlab.measure import Run
-from batchlab.recording import Recorder, probe
+from batchlab.readiness import probe, settle
+from batchlab.recording import Recorder
 
 TICK_S = 0.25
 SHOW_EVERY_S = 0.5
@@ -46,14 +47,27 @@ class _Conductor:
         for recorder in self._recorders:
             probe(recorder.plan)
         with contextlib.ExitStack() as stack:
+            bars = [stack.enter_context(self._bar(recorder)) for recorder in self._recorders]
+            runs = self._send(bars)
+            self._settle(bars)
+        return runs
+
+    def _send(self, bars: list[Any]) -> list[Run]:
+        with contextlib.ExitStack() as stack:
             for recorder in self._recorders:
                 stack.enter_context(recorder.prepare())
             fleet = stack.enter_context(Fleet([part for recorder in self._recorders for part in recorder.parts]))
             stack.enter_context(self._interruptible())
             start = fleet.begin()
-            with contextlib.ExitStack() as bars:
-                self._follow(fleet, start, [bars.enter_context(self._bar(recorder)) for recorder in self._recorders])
+            self._follow(fleet, start, bars)
             return [recorder.finish(self._ended) for recorder in self._recorders]
+
+    def _settle(self, bars: list[Any]) -> None:
+        """Wait for what the server still works off, so that the next run, or a reload, finds it idle."""
+        for bar, recorder in zip(bars, self._recorders, strict=True):
+            if not self._ended and (at_most_s := recorder.backlog_s()):
+                bar.set_postfix_str("the server works off what nobody waits for any more")
+                settle(recorder.plan, at_most_s)
 
     def _follow(self, fleet: Fleet, start: float, bars: list[Any]) -> None:
         stop_at, shown = float("inf"), start

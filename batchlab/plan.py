@@ -16,6 +16,8 @@ from urllib.parse import quote
 import numpy as np
 
 PLAN_VARIABLE = "BATCHLAB_PLAN"
+TIMED_OUT = "timeout after"
+"""How the error of a sample begins whose client gave up waiting."""
 
 
 class PlanError(ValueError):

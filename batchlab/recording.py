@@ -3,10 +3,7 @@
 A recorder belongs to one model; `batchlab.conductor` drives one, or several that share a start.
 """
 
-import contextlib
-import http.client
 import importlib.metadata
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +12,7 @@ import numpy as np
 from batchlab.gauge import Gauge
 from batchlab.journal import RunWriter
 from batchlab.measure import MS_PER_S, Run, pace
-from batchlab.plan import Plan
+from batchlab.plan import TIMED_OUT, Plan
 from batchlab.statistics import Activity, Snapshot
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
 MAX_CPU_SHARE = 0.9
 FLUSH_EVERY_S = 1.0
 GONE = "server gone"
-TOO_MANY = 429
 # How a reason begins that says nothing about the server's speed; every other one is a server beyond its capacity.
 SERVER_GONE = "The server was gone"
 BLAMELESS = ("The sender", SERVER_GONE)
@@ -47,33 +43,6 @@ def not_the_servers_fault(run: Run) -> str:
 def server_gone(run: Run) -> str:
     """Return when and why the server went away in mid-run; "" where it did not."""
     return next((reason for reason in run.invalid if reason.startswith(SERVER_GONE)), "")
-
-
-def probe(plan: Plan) -> None:
-    """Send one request of the plan and wait for its answer.
-
-    Raises:
-        LoadError: the server is not there, or says that the request is wrong; the message is the server's own.
-    """
-    body = plan.bodies[0]
-    path, headers = body.target(plan.model)
-    connection = http.client.HTTPConnection(plan.url, timeout=plan.timeout_s)
-    try:
-        connection.request("POST", path, body.data, headers)
-        answer = connection.getresponse()
-        text = answer.read().decode(errors="replace")
-    except OSError as error:
-        raise LoadError(f"No answer from {plan.url}: {error}. Is the server running, and is the model quick "
-                           f"enough to answer within {plan.timeout_s:g} s?") from error  # fmt: skip
-    except http.client.HTTPException as error:
-        raise LoadError(f"{plan.url} does not speak HTTP: {type(error).__name__}. Is that the right port?") from error
-    finally:
-        connection.close()
-    # A full queue (503, 429) is part of what a load run measures; a wrong request is not.
-    if 400 <= answer.status < 500 and answer.status != TOO_MANY:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            text = json.loads(text)["error"]
-        raise LoadError(f"Model {plan.model!r} at {plan.url} refuses the request ({answer.status}): {text}")
 
 
 class Recorder:
@@ -114,6 +83,7 @@ class Recorder:
         self._latencies_ms: list[float] = []
         self._lateness_ms: list[float] = []
         self._samples, self._last_s, self._an_error = 0, 0.0, ""
+        self._answered, self._given_up = 0, 0
         self._reports: list[dict[str, Any]] = []
         self._before: Snapshot | None = None
         self._writer: RunWriter | None = None
@@ -175,6 +145,15 @@ class Recorder:
             server=self._activity(), partial=bool(ended), invalid=self.judge(ended), settings=late
         )
 
+    def backlog_s(self) -> float:
+        """Return how long, with room, the server may still need for requests that were given up.
+
+        It is 0 where there are none, and where the server answered nothing, and so showed no speed.
+        """
+        if not (self._given_up and self._answered):
+            return 0.0
+        return 2 * self._given_up * self._last_s / self._answered
+
     def live(self) -> str:
         """Return the numbers so far in a few words, empty before the first answer."""
         if not self._latencies_ms:
@@ -188,6 +167,7 @@ class Recorder:
         writer.add(*columns, *further, *((attempts,) if self._retried else ()))
         intended, sent, done, _, ok, error = columns
         self._samples, self._last_s = self._samples + 1, max(self._last_s, done)
+        self._answered, self._given_up = self._answered + bool(ok), self._given_up + error.startswith(TIMED_OUT)
         if intended < self._warmup_s:
             return
         self._lateness_ms.append((sent - intended) * MS_PER_S)

@@ -14,7 +14,7 @@ import gevent
 from gevent import socket
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
-from batchlab.plan import Body
+from batchlab.plan import TIMED_OUT, Body
 
 RECEIVE_BYTES = 65536
 SPARE_FILES = 64
@@ -104,7 +104,7 @@ class Wire:
         except gevent.Timeout as raised:
             if raised is not timer:
                 raise
-            return Answer(stamps[-1], time.monotonic(), f"timeout after {self._timeout_s:g} s")
+            return Answer(stamps[-1], time.monotonic(), f"{TIMED_OUT} {self._timeout_s:g} s")
         except (OSError, HTTPParseError) as error:
             text = getattr(error, "strerror", None) or str(error) or type(error).__name__
             return Answer(stamps[-1], time.monotonic(), text[:ERROR_LENGTH], unreachable=True)

@@ -71,7 +71,7 @@ class Service:
 
     def get(self, path):
         if path == "/arrivals":
-            notes = {"parameters": self.parameters, "paths": self.paths}
+            notes = {"parameters": self.parameters, "paths": self.paths, "inside": self.inside}
             return {"arrivals": self.arrivals, "lengths": self.lengths, **notes}
         if path == "/v2":
             return {"name": "triton", "version": "0.0.0"}

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from batchlab import journal
 from batchlab.arrivals import Arrivals, poisson
 from batchlab.inputs import InputsError
 from batchlab.load import LoadError, closed_loop, open_loop
+from batchlab.plan import Body, Plan
 from batchlab.provenance import Provenance
+from batchlab.readiness import settle
 
 pytestmark = pytest.mark.alone
 
@@ -125,6 +128,23 @@ def test_slow_answers_are_timeouts():
     with FakeServer(service_ms=300, devices=1) as server:
         run = send(server, schedule([0.0, 0.001, 0.002]), timeout_s=0.7)
     assert run.errors == {"timeout after 0.7 s": 1}
+
+
+def test_a_run_ends_when_its_server_has_nothing_left_to_do():
+    """Another run, or a reload, would begin in its backlog: Triton, too, answers those who hung up."""
+    with FakeServer(service_ms=150, devices=1) as server:
+        run = send(server, schedule(np.arange(12) * 0.01), timeout_s=0.5)
+        inside = server.fetch("/arrivals")["inside"]
+    assert run.errors["timeout after 0.5 s"] >= 7
+    assert inside == 0
+
+
+def test_the_wait_for_an_empty_queue_ends_without_an_answer():
+    with FakeServer(service_ms=60_000) as server:
+        plan = Plan("closed_loop", server.url, MODEL, (Body(b"{}"),))
+        started = time.monotonic()
+        settle(plan, 0.3)
+    assert time.monotonic() - started < 30
 
 
 def test_more_in_flight_than_connections_is_not_valid():
