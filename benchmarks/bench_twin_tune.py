@@ -2,8 +2,8 @@
 
 Goals: at least 95 % of the exhaustive tuner's best confirmed rate, with at most 10 % of its live measurements (the
 calibration's runs count). By default one curve and one traffic, about 20 minutes, nearly all of them the exhaustive
-tuner's; ``--all`` takes three curves and two traffics, about two hours. Run: ``python -m benchmarks twin_tune``; writes
-``build/bench/twin_tune.csv``.
+tuner's; ``--all`` takes three curves and two traffics, about two hours. Run: ``python -m benchmarks twin_tune --all``;
+writes ``build/bench/twin_tune.csv``.
 """
 
 import argparse
@@ -53,16 +53,23 @@ def main() -> None:
     pairs = pairs or [(asked.curve, asked.traffic)]
     space = grid(**(TINY if asked.tiny else SPACE))
     with report.own_home(), server.start([MODEL], reuse=False) as triton:
-        rows = [tuned_both_ways(triton, curve, traffic, space, asked.seconds) for curve, traffic in pairs]
-    table = pd.DataFrame(rows)
-    columns = ["curve", "traffic", "exhaustive_rps", "twin_rps", "rate_ratio", "exhaustive_runs", "twin_runs"]
-    title = f"Highest confirmed rate with P99 within {SLO.limit_ms:g} ms over {len(space)} configurations"
-    report.tell("twin_tune", title, table, table[[*columns, "runs_ratio"]])
+        rows: list[dict[str, Any]] = []
+        for curve, traffic in pairs:
+            rows.append(tuned_both_ways(triton, curve, traffic, space, asked.seconds))
+            tell(rows, len(space))  # after each pair, so that an early end loses one of them at most
     for row in [] if asked.tiny else rows:
         name = f"{row['curve']}, {row['traffic']}"
         ratio, share = row["rate_ratio"], row["runs_ratio"]
         report.judge(f"{name}: {RATE_GOAL:.0%} of the exhaustive rate", f"{ratio:.1%}", ratio >= RATE_GOAL)
         report.judge(f"{name}: {RUNS_GOAL:.0%} of its live measurements", f"{share:.1%}", share <= RUNS_GOAL)
+
+
+def tell(rows: list[dict[str, Any]], configurations: int) -> None:
+    """Print and write what has been tuned so far."""
+    table = pd.DataFrame(rows)
+    columns = ["curve", "traffic", "exhaustive_rps", "twin_rps", "rate_ratio", "exhaustive_runs", "twin_runs"]
+    title = f"Highest confirmed rate with P99 within {SLO.limit_ms:g} ms over {configurations} configurations"
+    report.tell("twin_tune", title, table, table[[*columns, "runs_ratio"]])
 
 
 def device(curve: str) -> profiles.Profile:
