@@ -5,8 +5,8 @@ with short screening runs. Screening decides by the plain percentile and proves 
 with a run long enough for a verdict at the stated confidence; where the verdict is not PASS, the rate steps down and
 is confirmed anew, because the largest of several noisy measurements is more likely lucky than good.
 
-A run whose sender was late says nothing about the server. It is made again with the same traffic; where it stays so,
-the search goes on below that rate, and says that the sender was its limit and not the SLO.
+A run whose sender was late says nothing about the server, unless it broke the SLO by more than that. It is made again
+with the same traffic; where it stays so, the search goes on below that rate, and says that the sender was its limit.
 
 Every measurement is a saved run and one line in ``points.jsonl``. A tuner that is started again on the same folder
 reads them and measures only what is missing.
@@ -38,6 +38,9 @@ Pattern = Callable[[float, float, int], Arrivals]
 
 Drive = Callable[[Knobs, Arrivals], Run]
 """Configures the server and sends the traffic: (knobs, arrivals) -> Run."""
+
+Ends = Callable[[Knobs], float]
+"""Where each configuration's bisection ends: knobs -> rate_rps."""
 
 
 class TuneError(ValueError):
@@ -188,11 +191,12 @@ class Tuner:
             rate_rps *= step_down
         return None
 
-    def search(self, configurations: Iterable[Knobs], low_rps: float, high_rps: float) -> Search:
+    def search(self, configurations: Iterable[Knobs], low_rps: float, high_rps: float | Ends) -> Search:
         """Find each configuration's highest rate, then confirm the best, and the next best where it fails."""
         found = Search(self.model, self.slo)
         for knobs in configurations:
-            found.highest[knobs] = self.highest_rate(knobs, low_rps, high_rps)
+            end_rps = high_rps(knobs) if callable(high_rps) else high_rps
+            found.highest[knobs] = self.highest_rate(knobs, low_rps, end_rps)
         if not found.highest:
             raise TuneError("The grid is empty: there is no configuration to measure.")
         for candidate in found.ranked:
@@ -226,8 +230,7 @@ def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: i
     says nothing that a search could use: an interrupt ends the search (`KeyboardInterrupt`), and so does a server that
     is gone (`TuneError`). What was measured before stays in the search's folder.
     """
-    original = server.config(model)
-    current: list[Knobs] = []
+    original, current = server.config(model), list[Knobs]()
 
     def drive(knobs: Knobs, arrivals: Arrivals) -> Run:
         if current != [knobs]:
@@ -250,9 +253,8 @@ def capacity_rps(server: "Server", model: str, configurations: Iterable[Knobs], 
     No open-loop rate above it can be carried for long, so it is the upper end of the search.
     """
     largest = max(configurations, key=lambda knobs: (knobs.max_batch_size, knobs.instances))
-    original = server.config(model)
+    original, clients = server.config(model), min(256, 2 * largest.max_batch_size * largest.instances)
     server.load(model, configured(original, largest))
-    clients = min(256, 2 * largest.max_batch_size * largest.instances)
     run = closed_loop(server, model, clients=clients, seconds=seconds, progress=False)
     server.load(model, original)
     return run.throughput_rps

@@ -178,9 +178,9 @@ class Strained(Machine):
 
 
 def test_a_sender_that_was_late_for_a_moment_changes_nothing():
-    strained, calm, knobs = Strained(300, times=2), Machine(), Knobs(32, 0)
+    strained, calm, knobs = Strained(300, times=2), Machine(), Knobs(32, 0)  # The machine itself carries 420.
     search = tuner(strained)
-    assert search.highest_rate(knobs, 10, 1000).rate_rps == tuner(calm).highest_rate(knobs, 10, 1000).rate_rps
+    assert search.highest_rate(knobs, 10, 410).rate_rps == tuner(calm).highest_rate(knobs, 10, 410).rate_rps == 410
     assert len(strained.calls) == len(calm.calls) + 2
     assert strained.calls[1] == strained.calls[2] == strained.calls[3]
     assert search.sender_limited == {}
@@ -199,9 +199,30 @@ def test_a_sender_that_stays_late_is_not_called_a_broken_slo():
 
 
 def test_a_late_sender_above_the_servers_own_limit_does_not_matter():
-    search, knobs = tuner(Strained(600)), Knobs(32, 0)
+    machine, knobs = Strained(600), Knobs(32, 0)
+    search = tuner(machine)
     assert search.highest_rate(knobs, 10, 1000).rate_rps == pytest.approx(420, rel=0.03)
     assert search.sender_limited == {}
+    assert len(machine.calls) == len(set(machine.calls))  # the SLO was broken by far more than anyone was late
+
+
+def test_a_miss_no_longer_than_the_sender_was_late_is_measured_again():
+    class Stalled(Strained):
+        def __call__(self, knobs, schedule):
+            run = super().__call__(knobs, schedule)
+            if run.invalid:
+                run.samples["sent_s"] += 0.45  # of the 0.5 s that a request took
+            return run
+
+    machine = Stalled(600, times=1)
+    assert not tuner(machine).measure(Knobs(32, 0), 700).within_slo
+    assert machine.calls[0] == machine.calls[1]
+
+
+def test_each_configuration_may_have_an_end_of_its_own():
+    machine, small, large = Machine(), Knobs(8, 0), Knobs(32, 0)
+    found = tuner(machine).search([small, large], 10, {small: 170.0, large: 400.0}.__getitem__)
+    assert [found.highest[knobs].rate_rps for knobs in (small, large)] == [170, 400]
 
 
 def test_a_sender_that_is_late_at_every_rate_proves_nothing():
