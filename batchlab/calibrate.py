@@ -112,7 +112,8 @@ def calibrate(
     finally:
         server.load(model, original)
     overheads = dataclasses.replace(found.overheads, **(missed_ends(small, found) if original.max_batch_size else {}))
-    return dataclasses.replace(found, overheads=overheads, seconds=time.monotonic() - began)
+    details = {**found.details, "runs": len(runs) + len(small) + (device is None)}
+    return dataclasses.replace(found, overheads=overheads, details=details, seconds=time.monotonic() - began)
 
 
 def in_traffic(

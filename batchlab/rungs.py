@@ -103,7 +103,6 @@ def read(
         shared_device=device is not None,
         warnings=tuple(doubts(runs, sizes, seen_ms, curve_ms, service)),
         details={
-            "runs": len(runs),
             "rungs": [dataclasses.asdict(r) for r in rungs],
             "batch_ms": {int(size): float(ms) for size, ms in zip(sizes, seen_ms, strict=True)},
         },

@@ -31,7 +31,7 @@ def test_what_is_found_can_be_true(calibrated) -> None:
     assert found.shared_device
     assert 0 < found.overheads.round_trip_ms < 20
     assert 0 <= found.overheads.missed_wake <= 1
-    assert found.details["runs"] >= 4
+    assert found.details["runs"] == 5  # four numbers of clients, and traffic in small batches
     assert found.seconds < 60
 
 
