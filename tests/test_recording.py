@@ -7,9 +7,10 @@ from fake_server import MODEL, FakeServer
 
 from batchlab.gauge import Gauge
 from batchlab.measure import COLUMNS, Run
-from batchlab.plan import Body, Plan
+from batchlab.plan import TIMED_OUT, Body, Plan
 from batchlab.provenance import Provenance
-from batchlab.recording import LoadError, Recorder, not_the_servers_fault, probe
+from batchlab.readiness import probe
+from batchlab.recording import LoadError, Recorder, not_the_servers_fault
 
 FINE = {"reason": "", "cpu_share": 0.2, "waited_for_core_s": 0.5, "capped": 0, "max_connections": 9}
 
@@ -23,6 +24,20 @@ def judged(lateness_ms=0.1, samples=4, kind="open_loop", ended="", **report):
         recorder._add(writer, [float(number), sent, sent + 0.01, 1, True, "", 0, 1])
     recorder._reports = [{**FINE, **report}]
     return recorder.judge(ended)
+
+
+@pytest.mark.parametrize(
+    ("answered", "given_up", "backlog_s"),
+    [(4, 0, 0.0), (0, 4, 0.0), (8, 4, 2 * 4 * 2.0 / 8)],
+    ids=["nobody gave up", "nobody was answered", "at the rate of the answers, twice"],
+)
+def test_the_backlog_is_what_was_given_up(answered, given_up, backlog_s):
+    plan = Plan("closed_loop", "h:1", "m", (Body(b"x"),))
+    recorder = Recorder(None, plan, workers=1, warmup_s=0.0, settings={}, max_lateness_ms=5.0)
+    writer = type("Writer", (), {"add": lambda self, *row: None})()
+    for ok, error in [(True, "")] * answered + [(False, f"{TIMED_OUT} 1 s")] * given_up + [(False, "503 full")]:
+        recorder._add(writer, [0.0, 0.0, 2.0, 1, ok, error, 0, 1])
+    assert recorder.backlog_s() == backlog_s
 
 
 def test_a_punctual_sender_with_time_to_spare_is_valid():
