@@ -158,7 +158,7 @@ def _case(number: int, illness: str, rng: np.random.Generator) -> Case:
         "threads": (TEXTS, (2, 4), (3, 5)),
         "queue": (ONE_BY_ONE, (95, 106), (1, 2)),
         "tokeniser": (TEXTS, (3, 5), (400, 600)),
-        "client": (IMAGES, (25, 31), (1100, 1400)),
+        "client": (IMAGES, (25, 31), (1500, 1800)),
     }[illness]
     rate_rps, size, seed = rng.integers(*rates), int(rng.integers(*sizes)), int(rng.integers(1, 10_000))
     return Case(number, illness, model, float(rate_rps), size, seed)
