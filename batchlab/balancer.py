@@ -17,6 +17,7 @@ import pandas as pd
 
 from batchlab.endpoint import ServerError, ServerGone
 from batchlab.measure import Run, pace
+from batchlab.recording import SENDER_LATE
 
 if TYPE_CHECKING:
     from batchlab.schedule import Arrivals
@@ -147,5 +148,5 @@ def drive(
     run = Run(pd.DataFrame(rows, columns=columns), origin, "open_loop", warmup_s=warmup_s * pace())
     late_ms = float(np.percentile(run.lateness_ms, 99)) if len(run.kept) else 0.0
     if late_ms > MAX_LATENESS_MS:
-        run.invalid.append(f"The sender was late: P99 of its lateness is {late_ms:.1f} ms. Lower the rate.")
+        run.invalid.append(f"{SENDER_LATE}: P99 of its lateness is {late_ms:.1f} ms. Lower the rate.")
     return run

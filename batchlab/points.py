@@ -50,8 +50,8 @@ class Point:
         purpose: ``"screen"`` (short, decides the bisection) or ``"confirm"`` (long enough for a verdict).
         outcome: the verdict's outcome; a screening run is too short to earn one and says so.
         run_id: the saved run.
-        valid: whether the run says anything about the server; not when its sender was late or out of processor time,
-            unless the SLO is broken by more than that.
+        valid: whether the run says anything about the server; not when its sender was out of processor time, or late
+            by as much as the SLO was broken.
         reason: why it is not valid.
     """
 
@@ -77,10 +77,7 @@ class Point:
         answered = len(run.latencies_ms) > 0
         tail_ms = run.percentile_ms(slo.percentile).value if answered else float("inf")
         failed = sum(run.errors.values()) / max(len(run.kept), 1)
-        # Requests sent in time are never answered later than the same ones sent late, and a late one by no more than it
-        # was late: a tail that breaks the SLO without the worst lateness breaks it whoever was late.
-        worst_ms = float(run.lateness_ms.max()) if len(run.kept) else 0.0
-        reason = "" if answered and tail_ms - worst_ms > slo.limit_ms else not_the_servers_fault(run)
+        reason = not_the_servers_fault(run, excess_ms=tail_ms - slo.limit_ms if answered else 0.0)
         return cls(
             knobs=knobs,
             rate_rps=rate_rps,

@@ -24,6 +24,7 @@ FLUSH_EVERY_S = 1.0
 GONE = "server gone"
 # How a reason begins that says nothing about the server's speed; every other one is a server beyond its capacity.
 SERVER_GONE = "The server was gone"
+SENDER_LATE = "The sender was late"
 BLAMELESS = ("The sender", SERVER_GONE)
 
 
@@ -31,13 +32,18 @@ class LoadError(ValueError):
     """A load that makes no sense, or that the server refuses from the first request on."""
 
 
-def not_the_servers_fault(run: Run) -> str:
+def not_the_servers_fault(run: Run, excess_ms: float = 0.0) -> str:
     """Return why a run cannot tell whether its server was fast enough; "" for one that can.
+
+    A tail beyond its limit by more (`excess_ms`) than anyone was late breaks the SLO whoever was late: requests sent in
+    time are never answered later than the same ones sent late, and a late one by no more than it was late.
 
     A sender that was late or out of processor time says nothing about the server. A run in which nothing was answered,
     or all connections were in use, is not valid either, but it does show a server beyond its capacity.
     """
-    return next((reason for reason in run.invalid if reason.startswith(BLAMELESS)), "")
+    late_ms = float(run.lateness_ms.max()) if len(run.kept) else 0.0
+    blameless = [reason for reason in run.invalid if reason.startswith(BLAMELESS)]
+    return next((reason for reason in blameless if excess_ms <= late_ms or not reason.startswith(SENDER_LATE)), "")
 
 
 def server_gone(run: Run) -> str:
@@ -199,7 +205,7 @@ class Recorder:
         if late and (tail := float(np.percentile(late, 99))) > self._max_lateness_ms:
             waited = max((report["waited_for_core_s"] for report in self._reports), default=0.0)
             reasons.append(
-                f"The sender was late: P99 of its lateness is {tail:.1f} ms, the bound {self._max_lateness_ms:g} ms "
+                f"{SENDER_LATE}: P99 of its lateness is {tail:.1f} ms, the bound {self._max_lateness_ms:g} ms "
                 f"(it waited {waited:.1f} s for a free core). Lower the rate, use more workers, or quiet the machine."
             )
         share = max((report["cpu_share"] for report in self._reports), default=0.0)

@@ -39,8 +39,7 @@ Pattern = Callable[[float, float, int], Arrivals]
 Drive = Callable[[Knobs, Arrivals], Run]
 """Configures the server and sends the traffic: (knobs, arrivals) -> Run."""
 
-Ends = Callable[[Knobs], float]
-"""Where each configuration's bisection ends: knobs -> rate_rps."""
+Ends = Callable[[Knobs], float]  # where each configuration's bisection ends: knobs -> rate_rps
 
 
 class TuneError(ValueError):
@@ -230,7 +229,8 @@ def drive_server(server: "Server", model: str, *, inputs: Any = None, workers: i
     says nothing that a search could use: an interrupt ends the search (`KeyboardInterrupt`), and so does a server that
     is gone (`TuneError`). What was measured before stays in the search's folder.
     """
-    original, current = server.config(model), list[Knobs]()
+    original = server.config(model)
+    current: list[Knobs] = []
 
     def drive(knobs: Knobs, arrivals: Arrivals) -> Run:
         if current != [knobs]:

@@ -51,10 +51,12 @@ def main() -> None:
     parser.add_argument("--curve", choices=list(CURVES), default="affine")
     parser.add_argument("--traffic", choices=list(BURSTINESS), default="bursts")
     parser.add_argument("--all", action="store_true", help="all curves with all traffics, two and a half hours")
-    parser.add_argument("--keep", action="store_true", help="write the committed table as well")
+    parser.add_argument("--keep", action="store_true", help="with --all: write the committed table as well")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a screening run, of a proof at least")
     parser.add_argument("--tiny", action="store_true", help="two configurations, to see that the bench itself runs")
     asked = parser.parse_args()
+    if asked.keep and (asked.tiny or not asked.all):
+        parser.error("--keep replaces the committed table: it goes with --all, and not with --tiny")
     pairs = [(curve, traffic) for curve in CURVES for traffic in BURSTINESS] if asked.all else []
     pairs = pairs or [(asked.curve, asked.traffic)]
     space = grid(**(TINY if asked.tiny else SPACE))
@@ -159,9 +161,8 @@ def long_p99_ms(drive: Drive, traffic: Pattern, point: Point | None) -> float:
     """Return the P99 of a long run with the knobs and at the rate of a proof; not a number where there is none."""
     if point is None:
         return float("nan")
-    return (
-        drive(point.knobs, traffic(point.rate_rps, LONG_REQUESTS / point.rate_rps, LONG_SEED)).percentile_ms(99).value
-    )
+    arrivals = traffic(point.rate_rps, LONG_REQUESTS / point.rate_rps, LONG_SEED)
+    return drive(point.knobs, arrivals).percentile_ms(99).value
 
 
 if __name__ == "__main__":

@@ -13,15 +13,19 @@ from batchlab.readiness import probe
 from batchlab.recording import LoadError, Recorder, not_the_servers_fault
 
 FINE = {"reason": "", "cpu_share": 0.2, "waited_for_core_s": 0.5, "capped": 0, "max_connections": 9}
+NOWHERE = type("Writer", (), {"add": lambda self, *row: None})()
+
+
+def recorder_of(plan, warmup_s):
+    return Recorder(None, plan, workers=1, warmup_s=warmup_s, settings={}, max_lateness_ms=5.0)
 
 
 def judged(lateness_ms=0.1, samples=4, kind="open_loop", ended="", **report):
     plan = Plan(kind, "h:1", "m", (Body(b"x"),), times_s=np.arange(4.0), choice=np.zeros(4, int), seconds=4.0)
-    recorder = Recorder(None, plan, workers=1, warmup_s=1.0, settings={}, max_lateness_ms=5.0)
-    writer = type("Writer", (), {"add": lambda self, *row: None})()
+    recorder = recorder_of(plan, warmup_s=1.0)
     for number in range(samples):
         sent = number + lateness_ms / 1000
-        recorder._add(writer, [float(number), sent, sent + 0.01, 1, True, "", 0, 1])
+        recorder._add(NOWHERE, [float(number), sent, sent + 0.01, 1, True, "", 0, 1])
     recorder._reports = [{**FINE, **report}]
     return recorder.judge(ended)
 
@@ -32,11 +36,9 @@ def judged(lateness_ms=0.1, samples=4, kind="open_loop", ended="", **report):
     ids=["nobody gave up", "nobody was answered", "at the rate of the answers, twice"],
 )
 def test_the_backlog_is_what_was_given_up(answered, given_up, backlog_s):
-    plan = Plan("closed_loop", "h:1", "m", (Body(b"x"),))
-    recorder = Recorder(None, plan, workers=1, warmup_s=0.0, settings={}, max_lateness_ms=5.0)
-    writer = type("Writer", (), {"add": lambda self, *row: None})()
+    recorder = recorder_of(Plan("closed_loop", "h:1", "m", (Body(b"x"),)), warmup_s=0.0)
     for ok, error in [(True, "")] * answered + [(False, f"{TIMED_OUT} 1 s")] * given_up + [(False, "503 full")]:
-        recorder._add(writer, [0.0, 0.0, 2.0, 1, ok, error, 0, 1])
+        recorder._add(NOWHERE, [0.0, 0.0, 2.0, 1, ok, error, 0, 1])
     assert recorder.backlog_s() == backlog_s
 
 

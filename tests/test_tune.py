@@ -219,6 +219,18 @@ def test_a_miss_no_longer_than_the_sender_was_late_is_measured_again():
     assert machine.calls[0] == machine.calls[1]
 
 
+def test_a_sender_out_of_processor_time_is_measured_again_whatever_the_tail():
+    class Busy(Strained):
+        def __call__(self, knobs, schedule):
+            run = super().__call__(knobs, schedule)
+            run.invalid += ["The sender was out of processor time: it used 0.95 of its core."] if run.invalid else []
+            return run
+
+    machine = Busy(600, times=1)
+    assert not tuner(machine).measure(Knobs(32, 0), 700).within_slo
+    assert machine.calls[0] == machine.calls[1]  # a client that starved reads its answers late, too
+
+
 def test_each_configuration_may_have_an_end_of_its_own():
     machine, small, large = Machine(), Knobs(8, 0), Knobs(32, 0)
     found = tuner(machine).search([small, large], 10, {small: 170.0, large: 400.0}.__getitem__)
