@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dealing import dealt
 from sample_lab import FIXTURES
 
 from batchlab import server
@@ -13,6 +14,15 @@ from batchlab.server import Server
 
 # They need an engine: `make test-containers` starts one and says so.
 collect_ignore = [] if os.environ.get("BATCHLAB_CONTAINERS") else ["containers"]
+
+
+@pytest.hookimpl(trylast=True)  # after the marks have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the notebooks, as many at each worker: the long ones must not be left to one of them at the end."""
+    shared_out = getattr(config, "workerinput", None)
+    if shared_out:
+        is_long = [item.get_closest_marker("notebook") is not None for item in items]
+        items[:] = dealt(items, is_long, shared_out["workercount"])
 
 
 @pytest.fixture(scope="session", autouse=True)
