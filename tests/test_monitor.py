@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import small_models
 from metrics_server import MetricsServer, exposition
+from remains import until
 
 from batchlab import monitor, server
 from batchlab.endpoint import ModelError, ServerError
 from batchlab.monitor import Monitor, MonitorError
 from batchlab.repository import DynamicBatching, QueuePolicy
 from batchlab.server import Server
+from batchlab.statistics import Activity
 
 
 class Clock:
@@ -178,6 +180,11 @@ def ask_at_once(triton: Server, model: str, count: int) -> list[str]:
         return [error for error in pool.map(ask, range(count)) if error]
 
 
+def ended(activity: Activity) -> int:
+    """Return how many requests Triton has counted, answered or refused: it counts a moment after it answers."""
+    return activity.requests + activity.failures
+
+
 @pytest.mark.server
 def test_a_real_triton_agrees_with_what_was_asked_of_it(limited: Server) -> None:
     clock = Clock()
@@ -185,6 +192,7 @@ def test_a_real_triton_agrees_with_what_was_asked_of_it(limited: Server) -> None
     before = limited.statistics("late")
     watch.look()
     errors = ask_at_once(limited, "late", 8)
+    assert until(lambda: ended(limited.statistics("late") - before) == 8)
     reading = look_later(watch, clock).readings["late"]
     activity = limited.statistics("late") - before
     assert errors
