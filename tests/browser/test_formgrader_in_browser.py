@@ -102,7 +102,6 @@ def rows(room: Classroom, target: Path) -> dict[tuple[str, str], tuple[str, str]
         return {(row["learner"], row["question"]): (row["points"], row["state"]) for row in csv.DictReader(file)}
 
 
-@pytest.mark.alone
 @pytest.mark.browser
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 @pytest.mark.timeout(180)
