@@ -70,7 +70,8 @@ class Client:
 
     def loaded(self) -> list[str]:
         """Return the names of the models that are ready."""
-        return self._in_state("READY")
+        index = self._endpoint.post("/v2/repository/index", {"ready": True})
+        return sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
 
     def load(self, model: str, config: ModelConfig | None = None) -> None:
         """Load a model, or load it anew: as its folder has it, or with another configuration.
@@ -108,13 +109,13 @@ class Client:
         if model not in loaded:
             raise ModelError(diagnosis.not_loaded(model, loaded))
         # Within milliseconds of a reload, whose old instances are leaving too, an unload ended Triton 2.51 by SIGSEGV
-        # in about one of fifty tries (in ~TritonModelInstance); this far apart, in none.
+        # in about one of fifty tries (in ~TritonModelInstance); this far apart, in none of 279.
         time.sleep(APART_S)
         self._endpoint.post(f"/v2/repository/models/{quote(model)}/unload", timeout_s=LOAD_S)
         self._signatures.pop(model, None)
         # Triton answers before the model is gone; a load that follows at once would meet the leaving one.
         deadline = time.monotonic() + LOAD_S
-        while model in self._in_state("READY", "UNLOADING") and time.monotonic() < deadline:
+        while self._present(model) and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def reconfigure(self, model: str, **changes: Any) -> list[str]:
@@ -237,9 +238,9 @@ class Client:
             self._endpoint.close()
         return None
 
-    def _in_state(self, *states: str) -> list[str]:
+    def _present(self, model: str) -> bool:
         index = self._endpoint.post("/v2/repository/index", {})
-        return sorted({entry["name"] for entry in index if entry.get("state") in states})
+        return any(each["name"] == model and each.get("state") in ("READY", "UNLOADING") for each in index)
 
     def _committed(self, model: str) -> ModelConfig | None:
         if self._repository is None:
