@@ -119,6 +119,9 @@ def test_points_given_by_hand_reach_the_table_and_the_learner(
     answer = page.locator(".nbgrader_cell").filter(has=page.locator("#essay"))
     expect(answer).to_contain_text("There is one device, and b < 8 fills it")
     expect(answer.locator("img, script, a[href^=java]")).to_have_count(0)
+    # The page asks for points and comments after it has loaded; what is typed before they come is lost.
+    expect(page.locator("#essay")).to_have_class(re.compile("needs_manual_grade"))
+    expect(page.locator("#essay-comment")).to_have_attribute("placeholder", re.compile("comments"))
     with page.expect_response(lambda response: "/api/grade/" in response.url):
         page.locator("#essay").fill("2.5")
         page.locator("#essay-comment").click()
