@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # Extra options for single targets, for example: make lab OPTIONS=--no-browser, make test OPTIONS="-k doctor"
 OPTIONS ?=
+# Some containers forbid Python to keep what it compiled: each kernel, server and test would compile its imports anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help lab test test-containers docker-lab docker-cpu docker-gpu docker-down setup models doctor labs solutions site workshop bench bench-twin lint format constraints clean
 
