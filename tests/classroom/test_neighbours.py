@@ -20,6 +20,8 @@ TUNE, SHAPE = "04_tune_dynamic_batching", "05_shape_the_traffic"
 PRICE, SERVERS = "09_price_the_capacity", "10_compare_servers"
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = (PROJECT / "solutions").glob("*.py")
+# Half as long as a learner measures, as in the test of the solutions.
+PACE = {"BATCHLAB_PACE": "0.5"}
 NAMED = {path.stem for path in SOURCES if re.search('^LEARNER = "', path.read_text(), re.M)}
 
 
@@ -49,7 +51,7 @@ def graded(course: Classroom, paper: Paper, answers: dict[str, str], wall_s: flo
     notebook.cells = [cell for cell in notebook.cells if cell.id in {part.cell_id for part in paper.cells}]
     for cell in notebook.cells:
         cell.source = answers.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
-    found = judgement.judge(paper, authoring.render(notebook).encode(), Limits(wall_s=wall_s))
+    found = judgement.judge(paper, authoring.render(notebook).encode(), Limits(wall_s=wall_s), PACE)
     assert found.ended == ""
     return found
 
