@@ -3,6 +3,7 @@
 The labs are those of the project, and the fixture lab beside them, so that the harness itself is always proven.
 """
 
+import functools
 import os
 import tomllib
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from batchlab.source import Source, read
 PROJECT = Path(__file__).resolve().parents[2]
 FIXTURES = PROJECT / "tests" / "fixtures"
 PACE = "0.1"
+_read = functools.cache(read)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class LabUnderTest:
         return self.source().info().tiers != ["simulated"]
 
     def source(self) -> Source:
-        return read(self.path)
+        return _read(self.path)
 
     def root(self, scratch: Path) -> Path:
         """Return the folder with the built notebooks; the fixture's are built, executed, in `scratch`."""
