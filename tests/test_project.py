@@ -1,6 +1,7 @@
 """Guards over the project as a whole: pins, documents that say what is there, public names, nothing of one machine."""
 
 import importlib
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -98,6 +99,16 @@ def test_make_alone_lists_every_target() -> None:
     shown = subprocess.run(["make", "--no-print-directory"], cwd=PROJECT, capture_output=True, text=True, check=True)
     listed = set(re.findall(r"^  make ([a-z-]+) ", shown.stdout, flags=re.MULTILINE))
     assert listed == makefile_targets()
+
+
+def test_make_lets_python_keep_what_it_compiles() -> None:
+    # A shell of make's own: what the variable is for its commands, where the caller has set it.
+    rule = 'told: ; @echo "<$$PYTHONDONTWRITEBYTECODE>"'
+    told = subprocess.run(
+        ["make", "--no-print-directory", f"--eval={rule}", "told"],
+        cwd=PROJECT, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout == "<>\n"
 
 
 def test_every_make_command_of_the_documents_is_a_target() -> None:
