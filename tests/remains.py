@@ -1,10 +1,12 @@
-"""What is left of an embedded server."""
+"""What is left of an embedded server, or of a grader."""
 
 import os
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from batchlab.embedded import start_ticks
 
@@ -30,6 +32,16 @@ def group(leader: int) -> list[int]:
         except ProcessLookupError:
             continue
     return members
+
+
+def inmates(limit: str) -> list[int]:
+    """Return the processes in and around those sandboxes whose limits, as JSON, hold the words `limit`."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "batchlab.inmate" in words and limit in words[-1]:
+            found.append(process.pid)
+    return found
 
 
 def wait_gone(pids: list[int], prefix: str, port: int, seconds: float = 8.0) -> list[str]:

@@ -1,20 +1,18 @@
 """Marking a room: results survive a kill, a changed submission is judged again, and points given by hand stay."""
 
-import contextlib
 import csv
 import io
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from handed_in import ALL, NAME, RIGHT, notebook, result
 from nbgrader.api import Gradebook
+from remains import group, inmates, until
 
 from batchlab import feedback, gradebook, marking
 from batchlab.classroom import Classroom
@@ -25,6 +23,7 @@ pytestmark = [
     pytest.mark.notebook,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
 ]
+OWN = '"wall_s": 41.0'  # by which this test's sandboxes are known
 SLOW = "import time\ntime.sleep(2.5)"
 GRADE = """
 import sys
@@ -34,17 +33,6 @@ from batchlab.walls import Limits
 room = classroom.open_(Path(sys.argv[1]))
 marking.mark(room, workers=1, limits=Limits(*map(float, sys.argv[2:4])))
 """
-
-
-def left_by(grader: int) -> list[int]:
-    """Return the grader's judges, which share its session, and the processes in and around their sandboxes."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or [""]
-        with contextlib.suppress(ProcessLookupError):
-            if os.getsid(process.pid) == grader or ("batchlab.inmate" in words and '"wall_s": 41.0' in words[-1]):
-                found.append(process.pid)
-    return found
 
 
 def hand_in(room: Classroom, learner: str, content: bytes) -> None:
@@ -59,17 +47,13 @@ def test_results_survive_a_kill(room: Classroom, small: Limits) -> None:
     words = [sys.executable, "-c", GRADE, str(room.root), "41", "10"]
     grader = subprocess.Popen(words, env=dict(os.environ), start_new_session=True)
     first = room.result("a", NAME)
-    until = time.monotonic() + 60
-    while not first.exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    until(first.exists, seconds=60)
     grader.send_signal(signal.SIGKILL)
     grader.wait()
     assert first.exists()
-    # Neither a judge nor anything in a sandbox outlives the grader. A judge that is still there may open a sandbox yet.
-    until = time.monotonic() + 20
-    while (left := left_by(grader.pid)) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert left == []
+    # Neither a judge nor anything in a sandbox outlives the grader. Judges first: one of them may open a sandbox yet.
+    until(lambda: not group(grader.pid) + inmates(OWN), seconds=20)
+    assert group(grader.pid) + inmates(OWN) == []
     unmarked = [learner for learner in ("a", "b", "c") if not room.result(learner, NAME).exists()]
     assert "c" in unmarked
 

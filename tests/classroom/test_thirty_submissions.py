@@ -7,15 +7,16 @@ import socket
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from handed_in import BAD, GOOD, NAME, hostile
+from remains import inmates
 from typer.testing import CliRunner
 
 from batchlab import cli, marking
 from batchlab.classroom import Classroom
 
 LIMITS = ["--wall-s", "60", "--cell-s", "5", "--memory-mib", "501", "--processes", "64", "--disk-mib", "16"]
+OWN = '"memory_mib": 501'
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -26,19 +27,10 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def inmates() -> list[int]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "batchlab.inmate" in words and '"memory_mib": 501' in words[-1]:
-            found.append(process.pid)
-    return found
-
-
 @pytest.mark.notebook
 @pytest.mark.timeout(420)
 def test_thirty_submissions(room: Classroom, walled: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = set(inmates())
+    before = set(inmates(OWN))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         submissions = [*GOOD, *BAD, *hostile(str(room.root), listener.getsockname()[1])]
@@ -62,7 +54,7 @@ def test_thirty_submissions(room: Classroom, walled: None, tmp_path: Path, capsy
     results = {one.name: marking.read(room.result(one.name, NAME)) for one in submissions}
     points = {name: result["points"] for name, result in results.items() if result}
     assert points == {one.name: one.points for one in submissions}
-    assert set(inmates()) <= before
+    assert set(inmates(OWN)) <= before
     assert {name: digests(room.root / name) for name in kept} == kept
     new = {path.name for path in Path("/tmp").iterdir()} - set(outside)
     assert not [name for name in new if name.startswith(("full", "mine"))]
